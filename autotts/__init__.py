@@ -1,0 +1,1 @@
+"""AutoTTS: discover how a language model should spend its test-time compute."""

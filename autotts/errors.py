@@ -1,0 +1,127 @@
+"""One tree of exceptions: everything that AutoTTS raises on purpose is an `AutoTTSError`.
+
+Each class knows the exit code with which the command line ends (docs/reference.md): 1 the program or job failed,
+2 bad input, 3 a budget or limit was reached.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+__all__ = [
+    "OUTCOMES",
+    "AutoTTSError",
+    "CpuLimit",
+    "Crashed",
+    "InadmissibleAction",
+    "InputError",
+    "InvalidSchedule",
+    "LookAhead",
+    "MemoryLimit",
+    "Nondeterministic",
+    "OutputLimit",
+    "PolicyViolation",
+    "ProgramError",
+    "SandboxError",
+    "WallTimeout",
+]
+
+
+class AutoTTSError(Exception):
+    """Base of every error that AutoTTS raises on purpose."""
+
+    exit_code: ClassVar[int] = 1
+
+
+class InputError(AutoTTSError):
+    """Bad input: one sentence that says what, where and how to fix it."""
+
+    exit_code = 2
+
+
+class SandboxError(AutoTTSError):
+    """The sandbox itself (not the program in it) could not do its work."""
+
+
+class ProgramError(AutoTTSError):
+    """A controller program ended in a typed outcome other than "ok".
+
+    Attributes:
+        outcome: the name that is stored and shown, the class's own name.
+        message: the cause, in one sentence.
+        line: 1-based line of the program where it happened, None where no line is known.
+        where: the episode (β, environment, question, seed) in words, "" outside an episode.
+    """
+
+    def __init__(self, message: str, line: int | None = None, where: str = "") -> None:
+        self.message = message
+        self.line = line
+        self.where = where
+        super().__init__(str(self))
+
+    @property
+    def outcome(self) -> str:
+        """The typed outcome, the name of the class."""
+        return type(self).__name__
+
+    def __str__(self) -> str:
+        place = f" at line {self.line}" if self.line is not None else ""
+        episode = f" ({self.where})" if self.where else ""
+        return f"{self.outcome}{place}: {self.message}{episode}"
+
+
+class PolicyViolation(ProgramError):
+    """The program says something that the policy does not allow, or does not compile."""
+
+
+class InvalidSchedule(ProgramError):
+    """`schedule(beta)` is missing, fails, or gives a knob that is not a finite number monotone in β."""
+
+
+class InadmissibleAction(ProgramError):
+    """An action that the MDP does not admit in this state; the whole wave was refused."""
+
+
+class CpuLimit(ProgramError):
+    """The program used more CPU time than its shard may."""
+
+
+class WallTimeout(ProgramError):
+    """The program did not end in time by the wall clock."""
+
+
+class MemoryLimit(ProgramError):
+    """The program asked for more memory than it may."""
+
+
+class OutputLimit(ProgramError):
+    """The program's process wrote more, or something other, than the result channel takes."""
+
+
+class Crashed(ProgramError):
+    """The program raised an exception, left, or its process died."""
+
+
+class LookAhead(ProgramError):
+    """The program acted differently when nothing unrevealed was within its reach."""
+
+
+class Nondeterministic(ProgramError):
+    """The program acted differently on the same episode although nothing had changed."""
+
+
+OUTCOMES: dict[str, type[ProgramError]] = {
+    cls.__name__: cls
+    for cls in (
+        PolicyViolation,
+        InvalidSchedule,
+        InadmissibleAction,
+        CpuLimit,
+        WallTimeout,
+        MemoryLimit,
+        OutputLimit,
+        Crashed,
+        LookAhead,
+        Nondeterministic,
+    )
+}
