@@ -1,0 +1,150 @@
+"""An evaluation's figures: a curve over β in every environment, and the mean curve."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from autotts.evaluation.evaluate import EnvironmentResult
+from autotts.evaluation.program import Program
+from autotts.evaluation.protocol import Protocol
+from autotts.evaluation.statistics import ci95_accuracy
+from autotts.replay import Environment
+
+__all__ = ["ROW_SCHEMA", "Curve", "clusters_of", "falling_pairs"]
+
+ROW_SCHEMA = "autotts.evaluation/1"
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A program's figures on E environments with Q questions each, at B values of β.
+
+    Attributes:
+        betas: the B values.
+        accuracy: mean over seeds, in [0, 1], shape (E, B, Q).
+        tokens: mean over seeds, shape (E, B, Q).
+        sequential: mean sequential tokens over seeds, shape (E, B, Q).
+        branches: mean opened branches over seeds, shape (E, B, Q).
+        clusters: cluster of each question, shape (E, Q): a question seen by several models is one cluster.
+        units: SC@64's tokens in each environment, shape (E,).
+
+    Where environments differ in their number of questions, shorter ones are padded with NaN.
+    """
+
+    betas: tuple[float, ...]
+    accuracy: Floats
+    tokens: Floats
+    sequential: Floats
+    branches: Floats
+    clusters: NDArray[np.int64]
+    units: Floats
+
+    @classmethod
+    def of(
+        cls, environments: Sequence[Environment], betas: Sequence[float], results: Sequence[EnvironmentResult]
+    ) -> Curve:
+        """From an evaluator's results."""
+
+        def stacked(name: str) -> Floats:
+            width = max(len(environment.questions) for environment in environments)
+            out = np.full((len(results), len(betas), width), np.nan)
+            for e, result in enumerate(results):
+                sums = getattr(result, name)
+                out[e, :, : sums.shape[1]] = sums / result.n_seeds
+            return out
+
+        units = np.array([environment.sc64_tokens for environment in environments])
+        return cls(
+            tuple(betas),
+            stacked("right"),
+            stacked("tokens"),
+            stacked("sequential_tokens"),
+            stacked("branches"),
+            clusters_of(environments),
+            units,
+        )
+
+    def mean(self) -> tuple[Floats, Floats, Floats]:
+        """The mean curve: accuracy, tokens, sequential tokens at each β, environments weighing the same."""
+        return (
+            np.nanmean(self.accuracy, axis=2).mean(axis=0),
+            np.nanmean(self.tokens, axis=2).mean(axis=0),
+            np.nanmean(self.sequential, axis=2).mean(axis=0),
+        )
+
+    def rows(
+        self,
+        program: Program,
+        environments: Sequence[Environment],
+        protocol: Protocol,
+        results: Sequence[EnvironmentResult],
+        source: str,
+        isolation: str,
+    ) -> list[dict[str, Any]]:
+        """One row an environment and β, as `autotts evaluate --json` prints them; figures unrounded."""
+        rows = []
+        for e, (environment, result) in enumerate(zip(environments, results, strict=True)):
+            n = len(environment.questions)
+            for b, beta in enumerate(protocol.betas):
+                low, high = ci95_accuracy(self.accuracy[e, b, :n], self.clusters[e, :n])
+                rows.append(
+                    {
+                        "schema": ROW_SCHEMA,
+                        "program": program.name or program.id,
+                        "source_hash": program.hash,
+                        "environment": environment.name,
+                        "env_hash": environment.hash,
+                        "model": environment.model,
+                        "dataset": environment.dataset,
+                        "equivalence": environment.equivalence,
+                        "kappa_probe": environment.kappa_probe,
+                        "beta": beta,
+                        "knobs": result.knobs[b],
+                        "n_seeds": len(protocol.seeds),
+                        "n_questions": n,
+                        "accuracy": _per_episode(result.right[b], result.n_seeds) * 100,
+                        "tokens": _per_episode(result.tokens[b], result.n_seeds),
+                        "sequential_tokens": _per_episode(result.sequential_tokens[b], result.n_seeds),
+                        "branches": _per_episode(result.branches[b], result.n_seeds),
+                        "ci95": [100 * low, 100 * high],
+                        "source": source,
+                        "isolation": isolation,
+                        "outcome": "ok",
+                        "error": None,
+                    }
+                )
+        return rows
+
+
+def _per_episode(sums: NDArray[np.int64], n_seeds: int) -> float:
+    """Mean over questions and seeds from whole numbers: one division, one rounding."""
+    return int(sums.sum()) / (len(sums) * n_seeds)
+
+
+def clusters_of(environments: Sequence[Environment]) -> NDArray[np.int64]:
+    """Cluster numbers of shape (E, Q), −1 as padding: the same question of the same dataset is one cluster."""
+    width = max(len(environment.questions) for environment in environments)
+    numbers: dict[bytes, int] = {}
+    out = np.full((len(environments), width), -1, dtype=np.int64)
+    for e, environment in enumerate(environments):
+        for q, question in enumerate(environment.questions):
+            # The text decides: ids may be positions, and positions may differ between recordings.
+            key = hashlib.sha256(f"{environment.dataset}\0{question.text or question.id}".encode()).digest()
+            out[e, q] = numbers.setdefault(key, len(numbers))
+    return out
+
+
+def falling_pairs(betas: Sequence[float], tokens: Sequence[float]) -> list[tuple[float, float]]:
+    """Neighbouring β between which mean spending falls although β rises."""
+    order = sorted(range(len(betas)), key=lambda k: betas[k])
+    return [
+        (betas[a], betas[b]) for a, b in zip(order, order[1:], strict=False) if tokens[b] < tokens[a] * (1 - 1e-9)
+    ]

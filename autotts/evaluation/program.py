@@ -1,0 +1,108 @@
+"""Controller programs as data: source, hash, idea, and where they come from."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass
+from functools import cached_property
+from importlib import resources
+from pathlib import Path
+from typing import Literal
+
+from autotts.errors import InputError
+
+__all__ = ["CLASS_DEFAULT", "SHIPPED", "Program", "load_program", "shipped"]
+
+SHIPPED = ("sc", "asc", "esc", "parallel_probe", "cmc")
+"""Names of the published controllers that AutoTTS ships."""
+
+CLASS_DEFAULT = "OptimalController"
+"""The class of the paper repository's files that is run when none is named."""
+
+MAX_SOURCE = 256 * 1024
+"""Longest source in characters: a longer one is bad input, not a controller."""
+
+# The host never parses a program's source: parsers have bombs. A docstring's first line is found by its shape.
+_DOCSTRING = re.compile(r"""\A(?:[ \t]*(?:#[^\n]*)?\n)*[rR]?(?:\"{3}|'{3}|"|')\s*([^\n]*?)\s*(?:\"{3}|'{3}|"|'|\n|\Z)""")
+
+
+@dataclass(frozen=True)
+class Program:
+    """A controller program.
+
+    Attributes:
+        source: normalised source text.
+        name: what people see: a shipped name, a path, or an archive id.
+        class_name: the class to drive for a class-style file of the paper's repository, None for a program with
+            `schedule` and `solve`.
+    """
+
+    source: str
+    name: str = ""
+    class_name: str | None = None
+
+    @classmethod
+    def from_source(cls, source: str, name: str = "", class_name: str | None = None) -> Program:
+        """Normalise a source: line ends, blanks at line ends, one line end at the end.
+
+        Raises:
+            InputError: the source is longer than 256 Ki characters.
+        """
+        if len(source) > MAX_SOURCE:
+            raise InputError(f"{name or 'program'}: {len(source)} characters of source; at most {MAX_SOURCE} are read")
+        lines = source.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+        return cls("\n".join(line.rstrip() for line in lines).strip("\n") + "\n", name, class_name)
+
+    @cached_property
+    def hash(self) -> str:
+        """SHA-256 (hex) of the normalised source, and of the class that is driven."""
+        suffix = f"\0{self.class_name}" if self.class_name else ""
+        return hashlib.sha256((self.source + suffix).encode()).hexdigest()
+
+    @property
+    def id(self) -> str:
+        """The first ten digits of the hash."""
+        return self.hash[:10]
+
+    @property
+    def kind(self) -> Literal["program", "class"]:
+        """How the program is driven."""
+        return "class" if self.class_name else "program"
+
+    @property
+    def idea(self) -> str:
+        """The docstring's first line, "" where there is none."""
+        match = _DOCSTRING.match(self.source)
+        return match.group(1)[:200] if match else ""
+
+
+def shipped(name: str) -> Program:
+    """A controller that AutoTTS ships, by its name in `SHIPPED`."""
+    text = resources.files("autotts.controllers").joinpath(f"{name}.py").read_text(encoding="utf-8")
+    return Program.from_source(text, name)
+
+
+def load_program(reference: str) -> Program:
+    """A shipped name, a path `file.py`, or `file.py:ClassName` for a class-style file.
+
+    Raises:
+        InputError: nothing of that name, or the file cannot be read.
+    """
+    if reference in SHIPPED:
+        return shipped(reference)
+    path_text, _, class_name = reference.partition(":") if ".py:" in reference else (reference, "", "")
+    path = Path(path_text)
+    if not path.is_file():
+        raise InputError(
+            f"{reference}: no such program; give a shipped name ({', '.join(SHIPPED)}), a file, "
+            "file.py:ClassName, or an id that `autotts list` shows"
+        )
+    try:
+        source = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: cannot be read as UTF-8 text ({error})") from error
+    if not class_name and not re.search(r"^def solve\b", source, re.M):
+        match = re.search(rf"^class {CLASS_DEFAULT}\b", source, re.M)
+        class_name = CLASS_DEFAULT if match else ""
+    return Program.from_source(source, reference, class_name or None)

@@ -1,0 +1,66 @@
+"""What host and jail say to each other during an evaluation: lists of 32-bit integers, and one JSON job.
+
+The host trusts nothing of it: lengths are checked, ids are looked up, counts are its own (DESIGN: docs/architecture.md).
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Sequence
+
+from autotts.errors import OutputLimit
+from autotts.replay.episode import Table
+
+__all__ = ["OP_END", "OP_SIGNAL", "RECORD", "pack", "pack_tables", "unpack", "unpack_tables"]
+
+OP_END, OP_SIGNAL = 6, 7
+"""End of an episode: (OP_END, answer); a signal: (OP_SIGNAL, branch, number of the name)."""
+
+RECORD = 5
+"""Numbers an episode in a table shard's result: answer id, tokens, sequential tokens, branches, digest."""
+
+
+def pack(values: Sequence[int]) -> bytes:
+    """32-bit integers as bytes."""
+    return array("i", values).tobytes()
+
+
+def unpack(data: bytes) -> list[int]:
+    """The inverse of `pack`.
+
+    Raises:
+        OutputLimit: not a whole number of integers.
+    """
+    if len(data) & 3:
+        raise OutputLimit(f"a message of {len(data)} bytes is not a list of 32-bit numbers")
+    values = array("i")
+    values.frombytes(data)
+    return values.tolist()
+
+
+def pack_tables(tables: Sequence[Table]) -> bytes:
+    """Gold-free tables: per question its number of branches, per branch total, number of answers, answers."""
+    values = array("i")
+    for table in tables:
+        values.append(len(table.totals))
+        for total, answers in zip(table.totals, table.answers, strict=True):
+            values.append(total)
+            values.append(len(answers))
+            values.extend(answers)
+    return values.tobytes()
+
+
+def unpack_tables(data: bytes) -> list[Table]:
+    """The inverse of `pack_tables`."""
+    values = unpack(data)
+    tables, k = [], 0
+    while k < len(values):
+        n, k = values[k], k + 1
+        totals, answers = [], []
+        for _ in range(n):
+            length = values[k + 1]
+            totals.append(values[k])
+            answers.append(values[k + 2 : k + 2 + length])
+            k += 2 + length
+        tables.append(Table(answers, totals))
+    return tables
