@@ -1,1 +1,82 @@
-"""cli"""
+"""The command line: one file a command group, loaded only when its command is called.
+
+Exit codes: 0 done, 1 the program or job failed, 2 usage or bad input, 3 a budget or limit was reached, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from typing import Any
+
+import click
+
+from autotts.errors import AutoTTSError
+
+__all__ = ["main"]
+
+_COMMANDS = {
+    "add": "autotts.cli.programs:add",
+    "check": "autotts.cli.programs:check",
+    "env": "autotts.cli.env:env",
+    "evaluate": "autotts.cli.evaluate:evaluate",
+    "export": "autotts.cli.archive:export",
+    "front": "autotts.cli.archive:front",
+    "list": "autotts.cli.archive:list_",
+    "resume": "autotts.cli.search:resume",
+    "score": "autotts.cli.score:score",
+    "search": "autotts.cli.search:search",
+    "show": "autotts.cli.archive:show",
+}
+
+
+class _LazyGroup(click.Group):
+    """Imports a command's module when the command is needed, so that `autotts --help` stays fast."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _COMMANDS:
+            return None
+        module, _, attribute = _COMMANDS[cmd_name].partition(":")
+        command: click.Command = getattr(import_module(module), attribute)
+        return command
+
+
+@click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="autotts")
+def cli() -> None:
+    """Discover how a language model should spend its test-time compute.
+
+    Controllers are small Python programs; `autotts search` evolves them on recorded reasoning branches, each in a
+    sandbox, and keeps the Pareto front of accuracy against tokens. Every option can also be set by an environment
+    variable AUTOTTS_<OPTION>, or in a file .env in the working directory.
+    """
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Entry point of the `autotts` command; ends the process with its exit code."""
+    from dotenv import load_dotenv
+
+    load_dotenv(".env")
+    sys.exit(_run(argv))
+
+
+def _run(argv: list[str] | None) -> int:
+    try:
+        result: Any = cli.main(args=argv, prog_name="autotts", standalone_mode=False)
+        return result if isinstance(result, int) else 0
+    except AutoTTSError as error:
+        click.echo(f"error: {error}", err=True)
+        return error.exit_code
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("interrupted", err=True)
+        return 130
+    except BrokenPipeError:
+        # `autotts list | head`: the reader left; point stdout elsewhere so that the flush at exit stays quiet.
+        sys.stdout = None  # type: ignore[assignment]
+        return 0

@@ -1,1 +1,24 @@
-"""evaluation"""
+"""Run programs in the jail, score them on the host, and say what the figures can bear."""
+
+from autotts.evaluation.curve import ROW_SCHEMA, Curve, clusters_of, falling_pairs
+from autotts.evaluation.evaluate import EnvironmentResult, Evaluator, Source
+from autotts.evaluation.program import SHIPPED, Program, load_program, shipped
+from autotts.evaluation.protocol import Protocol, even_betas, parse_betas, parse_overrides
+
+__all__ = [
+    "ROW_SCHEMA",
+    "SHIPPED",
+    "Curve",
+    "EnvironmentResult",
+    "Evaluator",
+    "Program",
+    "Protocol",
+    "Source",
+    "clusters_of",
+    "even_betas",
+    "falling_pairs",
+    "load_program",
+    "parse_betas",
+    "parse_overrides",
+    "shipped",
+]
