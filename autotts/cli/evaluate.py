@@ -1,0 +1,107 @@
+"""`autotts evaluate`: a program's curve on replay environments."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+from rich.table import Table
+
+from autotts.cli._common import (
+    archive_option,
+    console,
+    env_option,
+    equivalence_option,
+    json_option,
+    load_all,
+    option,
+    print_json,
+    workers_option,
+)
+from autotts.cli.programs import find_program
+from autotts.errors import ProgramError
+from autotts.evaluation import ROW_SCHEMA, Curve, Evaluator, Protocol, falling_pairs, parse_betas, parse_overrides
+
+
+@click.command()
+@click.argument("program")
+@env_option
+@option("--betas", default="11", metavar="N|LIST", help="A count (11 = 0, 0.1 … 1) or values (0,0.5,1).")
+@option("--seeds", type=click.IntRange(1), default=100, help="Episodes a question: seeds 0 … N − 1.")
+@option("--set", "overrides", multiple=True, metavar="KNOB=VALUE", help="Replace a knob at every β; repeatable.")
+@equivalence_option
+@option("--confirm", is_flag=True, help="Host episodes: slower, nothing unrevealed within the program's reach.")
+@workers_option
+@archive_option
+@json_option
+@click.pass_context
+def evaluate(
+    ctx: click.Context,
+    program: str,
+    env_patterns: tuple[str, ...],
+    betas: str,
+    seeds: int,
+    overrides: tuple[str, ...],
+    equivalence: str | None,
+    confirm: bool,
+    workers: int,
+    archive: str,
+    as_json: bool,
+) -> int:
+    """Run PROGRAM (a shipped name, a file, file.py:Class, or an archive id) in the sandbox and score it."""
+    found = find_program(program, archive)
+    protocol = Protocol(parse_betas(betas), tuple(range(seeds)), parse_overrides(overrides))
+    environments = load_all(env_patterns, equivalence)
+    source = "confirm" if confirm else "screen"
+    with Evaluator(environments, workers) as evaluator:
+        isolation = evaluator.isolation
+        try:
+            results = evaluator.run(found, protocol, "confirm" if confirm else "screen")
+        except ProgramError as error:
+            if as_json:
+                print_json([_failed_row(found.name or found.id, found.hash, source, isolation, error)])
+            raise
+    curve = Curve.of(environments, protocol.betas, results)
+    rows = curve.rows(found, environments, protocol, results, source, isolation)
+    if as_json:
+        print_json(rows)
+        return 0
+    _print_rows(rows, isolation)
+    for low, high in falling_pairs(protocol.betas, list(curve.mean()[1])):
+        console().print(f"note: mean tokens fall between β = {low:g} and β = {high:g}; more β should spend more")
+    return 0
+
+
+def _failed_row(name: str, digest: str, source: str, isolation: str, error: ProgramError) -> dict[str, Any]:
+    return {
+        "schema": ROW_SCHEMA,
+        "program": name,
+        "source_hash": digest,
+        "source": source,
+        "isolation": isolation,
+        "outcome": error.outcome,
+        "error": {"message": error.message, "line": error.line, "where": error.where},
+    }
+
+
+def _print_rows(rows: list[dict[str, Any]], isolation: str) -> None:
+    head = rows[0]
+    table = Table(
+        title=f"{head['program']}: {head['n_seeds']} seeds × {head['n_questions']} questions, "
+        f"equivalence {head['equivalence']}, {head['source']}, isolation {isolation}"
+    )
+    table.add_column("environment")
+    for name in ("β", "accuracy %", "95 % (questions)", "tokens", "sequential", "branches"):
+        table.add_column(name, justify="right")
+    for row in rows:
+        table.add_row(
+            row["environment"],
+            f"{row['beta']:g}",
+            f"{row['accuracy']:.2f}",
+            f"{row['ci95'][0]:.1f} … {row['ci95'][1]:.1f}",
+            f"{row['tokens']:,.0f}",
+            f"{row['sequential_tokens']:,.0f}",
+            f"{row['branches']:.1f}",
+            end_section=row["beta"] == rows[-1]["beta"],
+        )
+    console().print(table)
