@@ -1,1 +1,48 @@
-"""archive"""
+"""Everything that was proposed, what became of it, and the front: records, store, Pareto fronts, selection."""
+
+from autotts.archive.pareto import (
+    Point,
+    Stretch,
+    exclusive_hypervolume,
+    front,
+    hypervolume,
+    near_front,
+    stretches,
+)
+from autotts.archive.records import (
+    Added,
+    EnvironmentRef,
+    Evaluation,
+    LedgerEntry,
+    LedgerRow,
+    Listed,
+    Program,
+    Proposal,
+    Run,
+    Verdict,
+)
+from autotts.archive.schema import SCHEMA, ArchiveError
+from autotts.archive.store import Archive
+
+__all__ = [
+    "SCHEMA",
+    "Added",
+    "Archive",
+    "ArchiveError",
+    "EnvironmentRef",
+    "Evaluation",
+    "LedgerEntry",
+    "LedgerRow",
+    "Listed",
+    "Point",
+    "Program",
+    "Proposal",
+    "Run",
+    "Stretch",
+    "Verdict",
+    "exclusive_hypervolume",
+    "front",
+    "hypervolume",
+    "near_front",
+    "stretches",
+]

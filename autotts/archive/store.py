@@ -1,0 +1,380 @@
+"""The archive: everything that was proposed, what became of it, and the figures behind it, in one database.
+
+Each method is one transaction; `with archive.transaction():` makes several of them one. There is one writer at a time
+(others wait), so numbers are counted and fronts kept without retries. Keys are content hashes, (run, round, slot) and
+counted numbers: the same search gives the same rows whatever the clock says. `created` columns alone know the time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from autotts.archive import rows
+from autotts.archive.database import CLOCK, Database
+from autotts.archive.pareto import Point, front
+from autotts.archive.records import Added, Evaluation, LedgerEntry, Listed, Program, Proposal, Run, Verdict
+from autotts.archive.schema import ArchiveError, tables
+from autotts.errors import InputError
+
+__all__ = ["Archive"]
+
+_PAGE = 500  # rows a read takes at once: a long list neither fills memory nor holds a transaction open
+_HOW_MANY = sa.func.count().label("how_many")
+
+
+class Archive(Database):
+    """An archive at a path (SQLite) or a database URL. Usable from many threads; a context manager.
+
+    Args:
+        target: path or SQLAlchemy URL.
+        create: make it where there is none; reading commands pass False.
+
+    Raises:
+        InputError: there is none, it is not an archive, or a newer version wrote it.
+        ArchiveError: the database cannot be reached.
+    """
+
+    # programs
+
+    def add_program(self, program: Program, *, agent: str = "") -> Added:
+        """Add a program; one that is there already stays as it is.
+
+        Args:
+            program: its hash is the key.
+            agent: who added it outside a run ("person"); "" for programs that belong to proposals.
+        """
+        t = tables.program
+        with self._writing() as connection:
+            if connection.execute(sa.select(t.c.hash).where(t.c.hash == program.hash)).first():
+                return Added.DUPLICATE
+            values = {"source": program.source, "idea": rows.clean(program.idea), "class_name": program.class_name}
+            number = _next(connection, t.c.number)
+            connection.execute(
+                sa.insert(t).values(hash=program.hash, number=number, name=program.name, agent=agent, **values)
+            )
+        return Added.ADDED
+
+    def program(self, hash: str) -> Program | None:
+        """The program with this full hash."""
+        row = self._first(sa.select(tables.program).where(tables.program.c.hash == hash))
+        return rows.program_of(row) if row else None
+
+    def resolve(self, reference: str) -> Program:
+        """The program of this name (the newest where several had it), or of this unique prefix of a hash.
+
+        Raises:
+            InputError: no program, or more than one, fits.
+        """
+        t = tables.program
+        text = reference.strip()
+        if text:
+            named = self._first(sa.select(t).where(t.c.name == text).order_by(t.c.number.desc()))
+            if named:
+                return rows.program_of(named)
+        prefix = text.lower()
+        if not prefix or set(prefix) - set("0123456789abcdef"):
+            raise InputError(f"{reference}: no program of that name in {self.name}; `autotts list` shows what there is")
+        # a range, not LIKE: it uses the key's index in every database
+        query = sa.select(t).where(t.c.hash >= prefix, t.c.hash < prefix + "g").order_by(t.c.hash).limit(6)
+        found = self._all(query)
+        if not found:
+            raise InputError(f"{reference}: no program has that id in {self.name}; `autotts list` shows what there is")
+        if len(found) > 1:
+            some = ", ".join(row.hash[: max(10, len(prefix) + 2)] for row in found[:5]) + (", …" if found[5:] else "")
+            raise InputError(f"{reference} stands for several programs ({some}); give more digits")
+        return rows.program_of(found[0])
+
+    # runs
+
+    def add_run(self, run: Run) -> None:
+        """Begin a run.
+
+        Raises:
+            InputError: there is one of that name.
+        """
+        t = tables.run
+        with self._writing() as connection:
+            if connection.execute(sa.select(t.c.name).where(t.c.name == run.name)).first():
+                raise InputError(f"{self.name} has a run {run.name} already; resume it, or give --run another name")
+            values = {**rows.run_row(run), "number": _next(connection, t.c.number), CLOCK: _now()}
+            connection.execute(sa.insert(t).values(**values))
+
+    def run(self, name: str) -> Run:
+        """The run of this name.
+
+        Raises:
+            InputError: there is none.
+        """
+        row = self._first(sa.select(tables.run).where(tables.run.c.name == name))
+        if row is None:
+            names = ", ".join(run.name for run in self.runs()[-5:]) or "none"
+            raise InputError(f"{name}: no such run in {self.name}; the last runs: {names}")
+        return rows.run_of(row)
+
+    def runs(self) -> list[Run]:
+        """All runs in the order in which they began."""
+        return [rows.run_of(row) for row in self._all(sa.select(tables.run).order_by(tables.run.c.number))]
+
+    def next_run_name(self, prefix: str = "run") -> str:
+        """`run-1`, `run-2`, …: the first that is free."""
+        taken = {row.name for row in self._all(sa.select(tables.run.c.name))}
+        return next(name for n in range(1, len(taken) + 2) if (name := f"{prefix}-{n}") not in taken)
+
+    def set_run_state(self, name: str, state: str, note: str | None = None) -> None:
+        """Change a run's state, and its note where one is given."""
+        values = {"state": state} | ({} if note is None else {"note": rows.clean(note)})
+        with self._writing() as connection:
+            connection.execute(sa.update(tables.run).where(tables.run.c.name == name).values(**values))
+
+    # proposals
+
+    def add_proposal(self, proposal: Proposal) -> Added:
+        """Store an agent's answer before anything is done with it. A slot that has one keeps it."""
+        t = tables.proposal
+        with self._writing() as connection:
+            if connection.execute(
+                sa.select(t.c.run).where(*_slot(proposal.run, proposal.round, proposal.slot))
+            ).first():
+                return Added.DUPLICATE
+            connection.execute(sa.insert(t).values(**rows.proposal_row(proposal)))
+            key = {"run": proposal.run, "round": proposal.round, "slot": proposal.slot}
+            links = [{**key, "position": n, "program": parent} for n, parent in enumerate(proposal.parents)]
+            if links:
+                connection.execute(sa.insert(tables.parent), links)
+        return Added.ADDED
+
+    def commit_slot(
+        self,
+        run: str,
+        round: int,
+        slot: int,
+        verdict: Verdict,
+        *,
+        program: Program | None = None,
+        evaluations: Iterable[Evaluation] = (),
+        curve: str = "",
+        points: Iterable[Point] = (),
+    ) -> None:
+        """Decide a slot: verdict, program, evaluations and points of the mean curve in one transaction.
+
+        Args:
+            run, round, slot: a slot whose proposal is stored.
+            verdict: what became of it.
+            program: added first where it is new.
+            evaluations, points: see `add_evaluation`, `add_points`.
+            curve: key of what the points were measured on.
+
+        Raises:
+            ArchiveError: the slot has no proposal or is decided, or an earlier proposal of the run is undecided.
+        """
+        t = tables.proposal
+        with self._writing() as connection:
+            row = connection.execute(sa.select(t.c.outcome).where(*_slot(run, round, slot))).first()
+            if row is None or row.outcome is not None:
+                state = "has no proposal" if row is None else f"is decided already ({row.outcome})"
+                raise ArchiveError(f"{self.name}: slot {slot} of round {round} in {run} {state}")
+            earlier = sa.or_(t.c.round < round, sa.and_(t.c.round == round, t.c.slot < slot))
+            undecided = sa.select(t.c.round, t.c.slot).where(t.c.run == run, t.c.outcome.is_(None), earlier)
+            if before := connection.execute(undecided.limit(1)).first():
+                raise ArchiveError(
+                    f"{self.name}: slot {slot} of round {round} in {run} cannot be decided before "
+                    f"slot {before.slot} of round {before.round}"
+                )
+            if program is not None:
+                self.add_program(program)
+            connection.execute(sa.update(t).where(*_slot(run, round, slot)).values(**rows.verdict_row(verdict)))
+            for evaluation in evaluations:
+                self.add_evaluation(evaluation)
+            self.add_points(run, curve, points)
+
+    def proposals(self, run: str) -> Iterator[Proposal]:
+        """All proposals of a run by (round, slot), rejects and undecided ones included."""
+        t = tables.proposal
+        at = (-1, -1)
+        while True:
+            after = sa.or_(t.c.round > at[0], sa.and_(t.c.round == at[0], t.c.slot > at[1]))
+            query = sa.select(t).where(t.c.run == run, after).order_by(t.c.round, t.c.slot).limit(_PAGE)
+            page = [rows.proposal_of(row) for row in self._all(query)]
+            yield from page
+            if len(page) < _PAGE:
+                return
+            at = (page[-1].round, page[-1].slot)
+
+    def proposal(self, run: str, round: int, slot: int) -> Proposal | None:
+        """The proposal of one slot."""
+        row = self._first(sa.select(tables.proposal).where(*_slot(run, round, slot)))
+        return rows.proposal_of(row) if row else None
+
+    def pending(self, run: str) -> list[Proposal]:
+        """Proposals that have an answer but no verdict, by (round, slot): what a resumed run does first."""
+        t = tables.proposal
+        query = sa.select(t).where(t.c.run == run, t.c.outcome.is_(None)).order_by(t.c.round, t.c.slot)
+        return [rows.proposal_of(row) for row in self._all(query)]
+
+    def outcomes(self, run: str) -> dict[str, int]:
+        """How many decided proposals of a run ended in each outcome."""
+        t = tables.proposal
+        query = sa.select(t.c.outcome, _HOW_MANY).where(t.c.run == run, t.c.outcome.is_not(None))
+        return {row.outcome: row.how_many for row in self._all(query.group_by(t.c.outcome).order_by(t.c.outcome))}
+
+    def listing(self, run: str | None = None) -> Iterator[Listed]:
+        """The archive's list: programs that people added, then the proposals of each run in order; or of one run."""
+        p, t = tables.program, tables.proposal
+        if run is None:
+            for row in self._all(sa.select(p.c.hash, p.c.idea, p.c.agent).where(p.c.agent != "").order_by(p.c.number)):
+                yield Listed(row.hash, row.idea, row.agent, (), "", None, None, "ok")
+        columns = [c for c in t.c if c.name not in ("source", "prompt", "answer", "usage", "detail")]
+        query = sa.select(*columns, p.c.idea).join_from(t, p, t.c.program == p.c.hash, isouter=True)
+        for name in [run] if run is not None else [r.name for r in self.runs()]:
+            at = (-1, -1)
+            while True:
+                after = sa.or_(t.c.round > at[0], sa.and_(t.c.round == at[0], t.c.slot > at[1]))
+                page = self._all(query.where(t.c.run == name, after).order_by(t.c.round, t.c.slot).limit(_PAGE))
+                yield from (rows.listed_of(row) for row in page)
+                if len(page) < _PAGE:
+                    break
+                at = (page[-1].round, page[-1].slot)
+
+    def best(self, run: str, n: int = 1) -> list[tuple[str, float, float | None]]:
+        """(program hash, gain, its standard error) of the n highest gains of a run."""
+        t = tables.proposal
+        query = sa.select(t.c.program, t.c.gain, t.c.gain_se).where(t.c.run == run, t.c.gain.is_not(None))
+        query = query.where(t.c.program.is_not(None)).order_by(t.c.gain.desc(), t.c.round, t.c.slot).limit(n)
+        return [(row.program, row.gain, row.gain_se) for row in self._all(query)]
+
+    def uses(self, run: str, programs: Iterable[str]) -> dict[str, int]:
+        """How often each of these programs was a parent in the run."""
+        t = tables.parent
+        wanted = list(dict.fromkeys(programs))
+        result = dict.fromkeys(wanted, 0)
+        for start in range(0, len(wanted), _PAGE):
+            few = wanted[start : start + _PAGE]
+            query = sa.select(t.c.program, _HOW_MANY).where(t.c.run == run, t.c.program.in_(few))
+            result.update({row.program: row.how_many for row in self._all(query.group_by(t.c.program))})
+        return result
+
+    # evaluations
+
+    def add_evaluation(self, evaluation: Evaluation) -> Added:
+        """Add the scores of a stored program; the first of a (program, environment, protocol, source) stays."""
+        t = tables.evaluation
+        key = {name: getattr(evaluation, name) for name in ("program", "environment", "protocol", "source")}
+        with self._writing() as connection:
+            if connection.execute(sa.select(t.c.program).where(*(t.c[k] == v for k, v in key.items()))).first():
+                return Added.DUPLICATE
+            connection.execute(sa.insert(t).values(**rows.evaluation_row(evaluation)))
+        return Added.ADDED
+
+    def get_evaluations(
+        self, program: str, environments: Iterable[str], protocol: str, source: str
+    ) -> dict[str, Evaluation]:
+        """By environment hash, in the order asked for; what is not there is left out."""
+        t = tables.evaluation
+        wanted = list(environments)
+        query = sa.select(t).where(t.c.program == program, t.c.environment.in_(wanted))
+        query = query.where(t.c.protocol == protocol, t.c.source == source)
+        found = {row.environment: rows.evaluation_of(row) for row in self._all(query)}
+        return {name: found[name] for name in wanted if name in found}
+
+    def evaluations(self, program: str) -> list[Evaluation]:
+        """All evaluations of a program, in the order of their keys."""
+        t = tables.evaluation
+        query = sa.select(t).where(t.c.program == program).order_by(t.c.source, t.c.protocol, t.c.environment)
+        return [rows.evaluation_of(row) for row in self._all(query)]
+
+    # front
+
+    def add_points(self, run: str, curve: str, points: Iterable[Point]) -> None:
+        """Add points of confirmed mean curves, and keep the run's front.
+
+        The cost depends on the front, not on how many points the run has. A (program, β) that is there stays.
+
+        Args:
+            run: the run.
+            curve: key of the environments and protocol; only points of one curve are comparable.
+            points: `id` is the program's full hash.
+        """
+        t = tables.point
+        new = {(p.id, p.beta): p for p in points}
+        if not new:
+            return
+        with self._writing() as connection:
+            owners = list(dict.fromkeys(p.id for p in new.values()))
+            known = connection.execute(sa.select(t.c.program, t.c.beta).where(t.c.run == run, t.c.program.in_(owners)))
+            for row in known.all():
+                new.pop((row.program, row.beta), None)
+            held = connection.execute(sa.select(t).where(t.c.run == run, t.c.on_front.is_(True))).all()
+            old = {(row.program, row.beta): rows.point_of(row) for row in held}
+            edge = {(p.id, p.beta) for p in front([*old.values(), *new.values()])}
+            if fallen := [key for key in old if key not in edge]:
+                which = sa.or_(*(sa.and_(t.c.program == program, t.c.beta == beta) for program, beta in fallen))
+                connection.execute(sa.update(t).where(t.c.run == run, which).values(on_front=False))
+            if new:
+                connection.execute(
+                    sa.insert(t), [_point_row(p, run, curve, key in edge) for key, p in sorted(new.items())]
+                )
+
+    def points(self, run: str, program: str) -> list[Point]:
+        """A program's confirmed mean curve in a run, by β."""
+        t = tables.point
+        query = sa.select(t).where(t.c.run == run, t.c.program == program).order_by(t.c.beta)
+        return [rows.point_of(row) for row in self._all(query)]
+
+    def front(self, run: str | None = None, curve: str | None = None) -> list[Point]:
+        """The front of a run, or of all runs whose points have this curve key, by rising tokens.
+
+        Raises:
+            ValueError: neither is given: points of different curves cannot be compared.
+        """
+        t = tables.point
+        if (run is None) == (curve is None):
+            raise ValueError("give either a run or a curve")
+        where = t.c.run == run if run is not None else t.c.curve == curve
+        return front(rows.point_of(row) for row in self._all(sa.select(t).where(where, t.c.on_front.is_(True))))
+
+    # ledger
+
+    def append_ledger(self, entry: LedgerEntry) -> LedgerEntry:
+        """Write down a look at a held-out environment; gives the entry with its counted number."""
+        t = tables.ledger
+        with self._writing() as connection:
+            numbered = replace(entry, number=_next(connection, t.c.number, t.c.environment == entry.environment))
+            connection.execute(sa.insert(t).values(**rows.ledger_row(numbered), **{CLOCK: _now()}))
+        return numbered
+
+    def ledger(self, environment: str | None = None, program: str | None = None) -> list[LedgerEntry]:
+        """All entries, or those of an environment or program (hashes), by environment and number."""
+        t = tables.ledger
+        query = sa.select(t).order_by(t.c.environment, t.c.number)
+        for column, value in ((t.c.environment, environment), (t.c.program, program)):
+            query = query if value is None else query.where(column == value)
+        return [rows.ledger_of(row) for row in self._all(query)]
+
+    def ledger_count(self, environment: str) -> int:
+        """How often this environment was looked at."""
+        row = self._first(sa.select(_HOW_MANY).where(tables.ledger.c.environment == environment))
+        return int(row.how_many) if row else 0
+
+
+def _slot(run: str, round: int, slot: int) -> tuple[sa.ColumnElement[bool], ...]:
+    t = tables.proposal
+    return t.c.run == run, t.c.round == round, t.c.slot == slot
+
+
+def _point_row(point: Point, run: str, curve: str, on_front: bool) -> dict[str, Any]:
+    figures = {"tokens": point.tokens, "accuracy": point.accuracy, "sequential_tokens": point.sequential_tokens}
+    return {"run": run, "program": point.id, "beta": point.beta, "curve": curve, "on_front": on_front, **figures}
+
+
+def _next(connection: sa.Connection, column: sa.Column[Any], *where: sa.ColumnElement[bool]) -> int:
+    """The next counted number, from 1. The caller is the only writer."""
+    return int(connection.execute(sa.select(sa.func.max(column)).where(*where)).scalar() or 0) + 1
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
