@@ -51,8 +51,7 @@ def solve(episode: Any, knobs: dict[str, float]) -> Any:
     ema = 0.0
     for step in range(MAX_STEPS):
         warm = step >= warm_up
-        before = ema
-        ema = (1 - alpha) * before + alpha * confidence
+        ema = (1 - alpha) * ema + alpha * confidence
         history = [*history, ema][-t_ema:]
 
         if warm and winner is not None:
