@@ -47,8 +47,7 @@ def render(genome: Genome) -> str:
             body = re.sub(rf"\b{name}\b", "_", body)
     helpers = (WEIGHTED_VOTE if weighted else "") + ("\n" if weighted and "lead_confidence" in needs else "")
     helpers += LEAD_CONFIDENCE if "lead_confidence" in needs else ""
-    text = f'"""{_docstring(parts)}
-"""\n\n{_imports(needs, weighted)}\nMAX_STEPS = 400\n\n\n{_schedule(genome)}\n\n{body}'
+    text = f'"""{_docstring(parts)}\n"""\n\n{_imports(needs, weighted)}\nMAX_STEPS = 400\n\n\n{_schedule(genome)}\n\n{body}'
     return text + ("\n" + helpers if helpers else "")
 
 
