@@ -19,7 +19,7 @@ __all__ = ["SCHEMA", "ArchiveError", "lock_for_writing", "metadata", "open_engin
 SCHEMA = 1
 """Version of the tables; a newer archive is refused, not guessed at."""
 
-BUSY_SECONDS = 30
+BUSY_SECONDS = 30.0
 _WRITERS = 0x617474  # PostgreSQL advisory lock number: all writers of an archive
 
 
@@ -236,7 +236,7 @@ def _sqlite(engine: sa.Engine) -> None:
         connection.isolation_level = None  # else the driver decides when a transaction begins
         cursor = connection.cursor()
         # NORMAL in WAL: a killed process loses nothing; a power cut may lose the last commits, never consistency
-        for pragma in ("foreign_keys=ON", "synchronous=NORMAL", f"busy_timeout={BUSY_SECONDS * 1000}"):
+        for pragma in ("foreign_keys=ON", "synchronous=NORMAL", f"busy_timeout={int(BUSY_SECONDS * 1000)}"):
             cursor.execute(f"PRAGMA {pragma}")
         cursor.close()
 
