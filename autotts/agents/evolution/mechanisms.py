@@ -78,10 +78,10 @@ MECHANISMS: tuple[Mechanism, ...] = (
     # ---- depth allocation --------------------------------------------------------------------------------------
     Mechanism("depth", "lockstep", "runs them abreast", loop="episode.advance(episode.active)", weight=2),
     Mechanism(
-        "depth", "burst", "lets those at the leader's answer run ahead",
+        "depth", "burst", "lets agreeing ones run ahead",
         loop="""\
 episode.advance(live)
-ahead = [i for i in live if latest.get(i) == leader and not episode.is_finished(i)]
+ahead = [i for i in live if i in latest and latest[i] == leader and not episode.is_finished(i)]
 episode.advance(ahead)""",
         needs=("latest", "live"),
     ),
@@ -165,7 +165,7 @@ if len(lengths) > 1:
     ),
     # ---- stopping ----------------------------------------------------------------------------------------------
     Mechanism(
-        "stopping", "confident", "stops when the leader is likely ahead of the runner-up",
+        "stopping", "confident", "stops when the leader is likely ahead",
         (Knob("min_ballots", (1, 2), (2, 6), "count"), Knob("threshold", (0.6, 0.9), (0.93, 0.999))),
         loop="""\
 if len(ballots) >= knobs["min_ballots"] and CONFIDENCE >= knobs["threshold"]:
@@ -173,7 +173,7 @@ if len(ballots) >= knobs["min_ballots"] and CONFIDENCE >= knobs["threshold"]:
         needs=("confidence",), weight=2,
     ),
     Mechanism(
-        "stopping", "momentum", "stops when a moving average of the confidence is high",
+        "stopping", "momentum", "stops when the smoothed confidence is high",
         (
             Knob("min_ballots", (1, 2), (2, 6), "count"), Knob("threshold", (0.6, 0.9), (0.93, 0.995)),
             Knob("alpha", (0.5, 0.9), (0.15, 0.5)),
@@ -200,7 +200,7 @@ if n1 - n2 >= knobs["lead"]:
     break""",
     ),
     Mechanism(
-        "stopping", "survival", "stops when the branches left are unlikely to change the leader",
+        "stopping", "survival", "stops when the rest can hardly turn the vote",
         (Knob("sigmas", (0.2, 0.8), (0.8, 2.0)),),
         loop="""\
 left = max(1, limit - len(ballots))

@@ -33,7 +33,15 @@ def cross(first: Genome, second: Genome, rng: random.Random) -> Genome:
 
 
 def normal(genome: Genome) -> Genome:
-    """Without mechanisms that could not act: what is read to its end in one wave is neither read nor cut on the way."""
+    """Without mechanisms that could not act as they say.
+
+    What is read to its end in one wave is neither read nor cut on the way; and where branches wait for their turn,
+    turns of the loop say nothing about how long one has held its answer.
+    """
+    if genome.gene("depth").variant == "deepest":
+        genome = genome.with_gene("reading", Gene("finals"))
+        if genome.gene("pruning").variant == "disagreement":
+            genome = genome.with_gene("pruning", Gene("none"))
     if genome.gene("depth").variant == "finish":
         genome = genome.with_gene("reading", Gene("finals")).with_gene("pruning", Gene("none"))
         if genome.gene("vote").variant == "partial":

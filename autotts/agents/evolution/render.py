@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import textwrap
+
 from autotts.agents.evolution.genome import SLOTS, Genome, Span
 from autotts.agents.evolution.mechanisms import Knob, Mechanism, mechanism
 
@@ -47,14 +48,14 @@ def render(genome: Genome) -> str:
             body = re.sub(rf"\b{name}\b", "_", body)
     helpers = (WEIGHTED_VOTE if weighted else "") + ("\n" if weighted and "lead_confidence" in needs else "")
     helpers += LEAD_CONFIDENCE if "lead_confidence" in needs else ""
-    text = f'"""{_docstring(parts)}\n"""\n\n{_imports(needs, weighted)}\nMAX_STEPS = 400\n\n\n{_schedule(genome)}\n\n{body}'
+    head = f'"""{_docstring(parts)}\n"""\n\n{_imports(needs, weighted)}'
+    text = f"{head}\nMAX_STEPS = 400\n\n\n{_schedule(genome)}\n\n{body}"
     return text + ("\n" + helpers if helpers else "")
 
 
 def _docstring(parts: dict[str, Mechanism]) -> str:
     """What sets the program apart, in a line; then all of it."""
-    opening, depth = parts["opening"].phrase, parts["depth"].phrase
-    headline = f"{opening.capitalize()} and {depth}; {parts['stopping'].phrase}."
+    headline = ", ".join(parts[slot].phrase for slot in ("opening", "depth", "stopping")).capitalize() + "."
     slots = ("reading", "widening", "pruning", "giving_up", "vote")
     details = "; ".join(parts[slot].phrase for slot in slots if parts[slot].phrase)
     return "\n".join([headline, "", *textwrap.wrap(f"{details.capitalize()}.", 116)])
