@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Iterable
 
 from autotts.agents._base import Candidate, Context, Proposal
 from autotts.agents.evolution.genome import Genome
-from autotts.agents.evolution.operators import SEEDS, cross, mutate, random_genome
+from autotts.agents.evolution.operators import SEEDS, cross, known, mutate, random_genome
 from autotts.agents.evolution.render import render
 
 __all__ = ["EvolutionAgent"]
@@ -54,9 +55,15 @@ class EvolutionAgent:
 
 def _parents(context: Context) -> list[tuple[Candidate, Genome]]:
     """The chosen parents that have a genome; without any, what was best so far."""
-    chosen = [(c, g) for c in context.parents if (g := Genome.from_json(c.answer)) is not None]
+    chosen = _with_genomes(context.parents)
     if chosen:
         return chosen
     measured = [c for c in context.candidates if c.outcome == "ok" and c.gain is not None]
     measured.sort(key=lambda c: -(c.gain or 0.0))
-    return [(c, g) for c in measured[:6] if (g := Genome.from_json(c.answer)) is not None]
+    return _with_genomes(measured)[:6]
+
+
+def _with_genomes(candidates: Iterable[Candidate]) -> list[tuple[Candidate, Genome]]:
+    """Those that evolution wrote, each with its genome."""
+    pairs = [(candidate, Genome.from_json(candidate.answer)) for candidate in candidates]
+    return [(candidate, genome) for candidate, genome in pairs if genome is not None and known(genome)]

@@ -5,9 +5,9 @@ from __future__ import annotations
 import random
 
 from autotts.agents.evolution.genome import SLOTS, Gene, Genome, Span
-from autotts.agents.evolution.mechanisms import Knob, Mechanism, mechanism, variants
+from autotts.agents.evolution.mechanisms import MECHANISMS, Knob, Mechanism, mechanism, variants
 
-__all__ = ["SEEDS", "cross", "mutate", "normal", "random_genome"]
+__all__ = ["SEEDS", "cross", "known", "mutate", "normal", "random_genome"]
 
 
 def random_genome(rng: random.Random) -> Genome:
@@ -49,6 +49,12 @@ def normal(genome: Genome) -> Genome:
     return genome
 
 
+def known(genome: Genome) -> bool:
+    """Whether every gene is of a mechanism that exists, with its knobs (an archive may be of another version)."""
+    names = {(m.slot, m.variant): {knob.name for knob in m.knobs} for m in MECHANISMS}
+    return all(names.get((slot, gene.variant)) == {name for name, _ in gene.spans} for slot, gene in genome.genes)
+
+
 def _draw(rng: random.Random, slot: str) -> Mechanism:
     choices = variants(slot)
     return rng.choices(choices, [m.weight for m in choices])[0]
@@ -85,7 +91,7 @@ def _span(knob: Knob, at0: float, at1: float) -> Span:
 def _seed(**slots: tuple[str, dict[str, tuple[float, float]]]) -> Genome:
     return Genome.of(
         {
-            slot: Gene(variant, tuple(sorted((k, Span(*ends)) for k, ends in spans.items())))
+            slot: Gene(variant, tuple(sorted((k, Span(float(low), float(high))) for k, (low, high) in spans.items())))
             for slot, (variant, spans) in slots.items()
         }
     )
