@@ -61,7 +61,7 @@ def _applied(name: str, apply: Callable[[], object]) -> None:
     except (OSError, ValueError, AttributeError, ImportError) as error:
         _layers[name] = f"missing: {error}"
     else:
-        _layers[name] = "on" if detail is None else f"on ({detail})"
+        _layers[name] = "on" if not detail else f"on ({detail})"
 
 
 def _limit(memory_mb: int, cpu_seconds: float) -> None:
@@ -109,10 +109,10 @@ def lock_in(memory_mb: int, cpu_seconds: float, parent: int) -> None:
         # After the uid: the kernel counts processes per user, and does not bind root at all.
         _applied("nproc", lambda: resource.setrlimit(resource.RLIMIT_NPROC, (0, 0)))
     if sys.platform == "linux":
-        _applied("pdeathsig", lambda: checked_prctl(PR_SET_PDEATHSIG, int(signal.SIGKILL)) and None)
+        _applied("pdeathsig", lambda: checked_prctl(PR_SET_PDEATHSIG, int(signal.SIGKILL)))
         if os.getppid() != parent:
             os._exit(3)
-        _applied("no_new_privs", lambda: checked_prctl(PR_SET_NO_NEW_PRIVS, 1) and None)
+        _applied("no_new_privs", lambda: checked_prctl(PR_SET_NO_NEW_PRIVS, 1))
         _applied("landlock", _landlock)
         _applied("seccomp", _seccomp)
     else:
