@@ -1,50 +1,44 @@
-"""What Linux offers to lock a process in, one function a layer; everything that takes time is prepared before the fork."""
+"""The two doors to the kernel that Python does not have: prctl and raw system calls, through ctypes."""
 
 from __future__ import annotations
 
-import signal
+import ctypes
+import os
+import sys
 
-from autotts.sandbox import landlock
-from autotts.sandbox import seccomp as _seccomp
-from autotts.sandbox.syscalls import checked_prctl
+__all__ = ["LINUX", "checked_prctl", "checked_syscall"]
 
-__all__ = ["die_with_parent", "landlock_deny_all", "no_new_privileges", "seccomp"]
+LINUX = sys.platform == "linux"
 
-_PR_SET_PDEATHSIG, _PR_SET_NO_NEW_PRIVS = 1, 38
-
-_FILTER = _seccomp.build_filter()
-_LANDLOCK = landlock.abi_version()
+_libc = ctypes.CDLL(None, use_errno=True) if LINUX else None
 
 
-def die_with_parent() -> None:
-    """Be killed when the parent ends. After the change of uid, which clears it."""
-    checked_prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-
-
-def no_new_privileges() -> None:
-    """No program that this process could start gains rights; seccomp and Landlock need it."""
-    checked_prctl(_PR_SET_NO_NEW_PRIVS, 1)
-
-
-def landlock_deny_all() -> int:
-    """Deny every file, TCP port and outside signal; the version of Landlock that does it.
+def checked_prctl(option: int, *arguments: int) -> int:
+    """prctl(2).
 
     Raises:
-        OSError: the kernel has no Landlock.
+        OSError: with the kernel's errno; on systems other than Linux, ENOSYS.
     """
-    if not _LANDLOCK:
-        raise OSError(38, "the kernel has no Landlock")
-    landlock.deny_all(_LANDLOCK)
-    return _LANDLOCK
+    return _checked("prctl", option, *arguments, *([0] * (4 - len(arguments))))
 
 
-def seccomp() -> str:
-    """Allow the system calls that computing needs and no others; the architecture whose table was used.
+def checked_syscall(number: int, *arguments: int) -> int:
+    """syscall(2) with whole numbers and addresses as arguments.
 
     Raises:
-        OSError: there is no table for this machine, or the kernel does not take the filter.
+        OSError: with the kernel's errno; on systems other than Linux, ENOSYS.
     """
-    if _FILTER is None:
-        raise OSError(38, f"no table of system calls for {_seccomp.platform.machine()}")
-    _seccomp.install(_FILTER)
-    return _FILTER.architecture
+    return _checked("syscall", number, *arguments)
+
+
+def _checked(name: str, *arguments: int) -> int:
+    if _libc is None:
+        raise OSError(38, f"{name} is not available on {sys.platform}")
+    ctypes.set_errno(0)
+    function = getattr(_libc, name)
+    function.restype = ctypes.c_long
+    result: int = function(*(ctypes.c_ulong(a) for a in arguments))
+    if result < 0:
+        code = ctypes.get_errno()
+        raise OSError(code, f"{name}: {os.strerror(code)}")
+    return result

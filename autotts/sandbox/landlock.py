@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 import os
 
-from autotts.sandbox.syscalls import checked_syscall
+from autotts.sandbox.kernel import checked_syscall
 
 __all__ = ["abi_version", "deny_all"]
 

@@ -12,7 +12,7 @@ import platform
 import struct
 from dataclasses import dataclass
 
-from autotts.sandbox.syscalls import checked_prctl
+from autotts.sandbox.kernel import checked_prctl
 
 __all__ = ["build_filter", "install"]
 
