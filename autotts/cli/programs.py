@@ -6,7 +6,8 @@ from pathlib import Path
 
 import click
 
-from autotts.archive import Archive, Program as StoredProgram
+from autotts.archive import Archive
+from autotts.archive import Program as StoredProgram
 from autotts.cli._common import archive_option, console, env_option, json_option, load_all, print_json
 from autotts.errors import InputError, ProgramError
 from autotts.evaluation import SHIPPED, Evaluator, Program, load_program

@@ -24,13 +24,13 @@ __all__ = ["digest_of", "main"]
 GRID = 101
 """Points of β on which a schedule is checked."""
 
-Solve = Callable[[Episode, dict[str, float]], Any]
-
+TOOLKIT = {"autotts.toolkit": list(toolkit.__all__)}
+_IMPORTER = Importer(TOOLKIT)
 
 def main(channel: Channel) -> None:
     """Run one shard: a job comes in, a frame of schedules and a frame of results an β go out."""
     job = json.loads(channel.recv())
-    importer = Importer({"autotts.toolkit": list(toolkit.__all__)}, compat=job["class_name"] is not None)
+    importer = _IMPORTER if job["class_name"] is None else Importer(TOOLKIT, compat=True)
     code = compile_program(job["source"])
     runner = _Runner(code, importer, job)
     knobs = runner.schedules()

@@ -1,1 +1,22 @@
-"""search"""
+"""The search over an archive."""
+
+from autotts.search.events import Event, RoundEnded, SearchEnded, SearchStarted, SlotEnded, SlotStarted
+from autotts.search.loop import BASELINES, REFERENCE, Config, Search
+from autotts.search.runs import open_run, start_run
+from autotts.search.standing import Standing
+
+__all__ = [
+    "BASELINES",
+    "REFERENCE",
+    "Config",
+    "Event",
+    "RoundEnded",
+    "Search",
+    "SearchEnded",
+    "SearchStarted",
+    "SlotEnded",
+    "SlotStarted",
+    "Standing",
+    "open_run",
+    "start_run",
+]

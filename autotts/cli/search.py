@@ -1,0 +1,146 @@
+"""`autotts search` and `autotts resume`: the main job."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import asdict
+from typing import Any
+
+import click
+from rich.table import Table
+
+from autotts.archive import Archive, stretches
+from autotts.cli._common import (
+    EMBEDDED,
+    archive_option,
+    console,
+    env_option,
+    equivalence_option,
+    json_option,
+    load_all,
+    option,
+    print_json,
+    workers_option,
+)
+from autotts.errors import InputError
+from autotts.search import Config, Search, open_run, start_run
+from autotts.ui.plot import front_picture
+from autotts.ui.progress import Mode, make_display
+
+__all__ = ["resume", "search"]
+
+display_option = option(
+    "--display", type=click.Choice(["rich", "plain", "none"]), default=None, help="[default: rich on a terminal]"
+)
+
+
+@click.command()
+@env_option
+@option("--agent", default="evolution", help="Who writes programs.")
+@option("--rounds", type=click.IntRange(0), default=Config.rounds, help="Rounds after the baselines.")
+@option("--proposals-per-round", type=click.IntRange(1), default=Config.proposals_per_round, help="Slots a round.")
+@option("--seed", type=int, default=Config.seed, help="The same seed gives the same run.")
+@option("--seeds", type=click.IntRange(1), default=Config.seeds, help="Episodes a question when confirming.")
+@option("--screen-seeds", type=click.IntRange(1), default=Config.screen_seeds, help="Of those, for screening.")
+@option("--betas", type=click.IntRange(2), default=Config.betas, help="Evenly spaced values of β.")
+@option("--run", "run_name", default=None, metavar="NAME", help="The run's name.  [default: run-1, run-2, …]")
+@equivalence_option
+@workers_option
+@archive_option
+@display_option
+@json_option
+def search(
+    env_patterns: tuple[str, ...],
+    agent: str,
+    rounds: int,
+    proposals_per_round: int,
+    seed: int,
+    seeds: int,
+    screen_seeds: int,
+    betas: int,
+    run_name: str | None,
+    equivalence: str | None,
+    workers: int,
+    archive: str,
+    display: Mode | None,
+    as_json: bool,
+) -> int:
+    """Discover controllers: baselines first, then rounds of proposals, each evaluated in the sandbox."""
+    if screen_seeds > seeds:
+        raise InputError(f"--screen-seeds {screen_seeds}: at most as many as --seeds ({seeds})")
+    envs = env_patterns or (EMBEDDED,)
+    config = Config(agent, rounds, proposals_per_round, seed, betas, seeds, screen_seeds, envs, equivalence)
+    environments = load_all(envs, equivalence)
+    with Archive(archive) as store:
+        name = start_run(store, run_name, config, environments)
+        return _go(store, name, archive, workers, display, as_json)
+
+
+@click.command()
+@click.argument("run")
+@workers_option
+@archive_option
+@display_option
+@json_option
+def resume(run: str, workers: int, archive: str, display: Mode | None, as_json: bool) -> int:
+    """Go on with RUN where it stopped; nothing is asked or counted twice."""
+    with Archive(archive, create=False) as store:
+        return _go(store, run, archive, workers, display, as_json)
+
+
+def _go(store: Archive, name: str, archive: str, workers: int, display: Mode | None, as_json: bool) -> int:
+    out = console(stderr=as_json)
+    again = f"autotts resume {shlex.quote(name)} --archive {shlex.quote(archive)}"
+    with open_run(store, name, workers) as job, make_display(display, out) as shown:
+        job.listen = shown
+        try:
+            job.go()
+        except KeyboardInterrupt:
+            out.print(f"\nInterrupted; everything so far is kept. Go on with:\n  {again}")
+            return 130
+        points = job.standing.front()
+    if as_json:
+        print_json({"run": name, "config": asdict(job.config), "front": [_point(p) for p in points]})
+    elif display != "none":
+        _print_end(job, archive)
+    return 0
+
+
+def _point(point: Any) -> dict[str, Any]:
+    return {"id": point.id, "beta": point.beta, "accuracy": 100 * point.accuracy, "tokens": point.tokens}
+
+
+def _print_end(job: Search, archive: str) -> None:
+    """The front as a table and a picture, and what to type next."""
+    out = console()
+    points = job.standing.front()
+    ideas = {candidate.id: candidate for candidate in job.candidates}
+    table = Table(title="The front: who holds which stretch of tokens")
+    for column in ("program", "β", "accuracy %", "tokens a question", "agent", "idea"):
+        table.add_column(column, justify="right" if column in ("accuracy %", "tokens a question") else "left")
+    for stretch in stretches(points):
+        own = [p for p in points if p.id == stretch.id and p.beta in stretch.betas]
+        low, high = own[0], own[-1]
+        table.add_row(
+            stretch.id,
+            f"{low.beta:g} … {high.beta:g}" if high is not low else f"{low.beta:g}",
+            f"{100 * low.accuracy:.2f} … {100 * high.accuracy:.2f}" if high is not low else f"{100 * low.accuracy:.2f}",
+            f"{low.tokens:,.0f} … {high.tokens:,.0f}" if high is not low else f"{low.tokens:,.0f}",
+            ideas[stretch.id].agent,
+            ideas[stretch.id].idea[:70],
+        )
+    out.print(table)
+    curves = {name: [(p.tokens, 100 * p.accuracy) for p in job.standing.curve(name)] for name in ("cmc", "sc")}
+    picture = front_picture(curves, [(p.tokens, 100 * p.accuracy) for p in points], colour=out.is_terminal)
+    click.echo(picture)
+    best = job.best().id
+    place = "" if archive == "./autotts.db" else f" --archive {shlex.quote(archive)}"
+    heldout = "synthetic:heldout" if job.config.envs == (EMBEDDED,) else "HELDOUT_ENVIRONMENT"
+    out.print("Next:")
+    for command in (
+        f"autotts show {best}{place}",
+        f"autotts export {best} -o controller.py{place}",
+        f"autotts score {best} --heldout {heldout}{place}",
+        f"autotts list --run {job.run}{place}",
+    ):
+        out.print(f"  {command}", soft_wrap=True)

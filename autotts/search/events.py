@@ -1,0 +1,77 @@
+"""What a search tells while it runs: one typed stream for displays, logs and callbacks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["Event", "RoundEnded", "SearchEnded", "SearchStarted", "SlotEnded", "SlotStarted"]
+
+
+@dataclass(frozen=True)
+class Event:
+    """Base of all events; `run` is the run's name."""
+
+    run: str
+
+
+@dataclass(frozen=True)
+class SearchStarted(Event):
+    """The run is open; `done` slots of `total` were in the archive already."""
+
+    rounds: int
+    per_round: int
+    baselines: int
+    done: int
+    isolation: str
+
+
+@dataclass(frozen=True)
+class SlotStarted(Event):
+    """A candidate is being worked on; `stage` is propose, screen or confirm."""
+
+    round: int
+    slot: int
+    stage: str
+    program: str
+
+
+@dataclass(frozen=True)
+class SlotEnded(Event):
+    """A candidate is in the archive.
+
+    `gain` is the gain at matched tokens over the reference in points with its standard error, None where the candidate
+    has no curve; `confirmed` says on which episodes.
+    """
+
+    round: int
+    slot: int
+    program: str
+    idea: str
+    outcome: str
+    gain: float | None
+    gain_se: float | None
+    confirmed: bool
+    message: str
+
+
+@dataclass(frozen=True)
+class RoundEnded(Event):
+    """All slots of a round are in the archive; figures over the whole run."""
+
+    round: int
+    candidates: int
+    front: int
+    hypervolume: float
+    best: str
+    best_gain: float | None
+    best_gain_se: float | None
+    saved: float | None
+    rejects: tuple[tuple[str, int], ...]
+
+
+@dataclass(frozen=True)
+class SearchEnded(Event):
+    """The run is complete, or was interrupted."""
+
+    finished: bool
+    cpu_seconds: float

@@ -1,0 +1,76 @@
+"""A run's record: made when a search starts, read when it goes on."""
+
+from __future__ import annotations
+
+import json
+import platform
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from importlib.metadata import version
+
+from autotts.agents import make_agent
+from autotts.archive import Archive, EnvironmentRef, Run
+from autotts.archive.selection import ParetoSelector
+from autotts.errors import InputError
+from autotts.evaluation import Evaluator
+from autotts.replay import Environment, load_environments
+from autotts.search.loop import Config, Search
+from autotts.search.standing import pass_at_1
+
+__all__ = ["open_run", "start_run"]
+
+
+def start_run(archive: Archive, name: str | None, config: Config, environments: Sequence[Environment]) -> str:
+    """Store a new run and return its name; a run of that name with the same configuration is gone on with.
+
+    Raises:
+        InputError: a run of that name exists with another configuration.
+    """
+    make_agent(config.agent)
+    stored = json.loads(json.dumps(asdict(config)))
+    existing = {run.name: run for run in archive.runs()}
+    if name is None:
+        name = archive.next_run_name()
+    if name in existing:
+        if dict(existing[name].config) != stored:
+            raise InputError(
+                f"--run {name}: this archive has a run of that name with other settings; "
+                f"give another name, or `autotts resume {name}`"
+            )
+        return name
+    refs = tuple(
+        EnvironmentRef(
+            hash=environment.hash,
+            name=environment.name,
+            clusters=tuple(question.id for question in environment.questions),
+            sc64_tokens=environment.sc64_tokens,
+            mean_branch_tokens=environment.mean_branch_tokens,
+            pass_at_1=pass_at_1(environment),
+        )
+        for environment in environments
+    )
+    versions = {"autotts": version("autotts"), "python": platform.python_version(), "numpy": version("numpy")}
+    archive.add_run(Run(name, config.seed, stored, refs, "running", versions))
+    return name
+
+
+@contextmanager
+def open_run(archive: Archive, name: str, workers: int) -> Iterator[Search]:
+    """A stored run, ready to go (on).
+
+    Raises:
+        InputError: no such run, or its environments are not what they were.
+    """
+    run = archive.run(name)
+    values = {key: tuple(v) if isinstance(v, list) else v for key, v in run.config.items()}
+    config = Config(**values)
+    environments = load_environments(list(config.envs), equivalence=config.equivalence)
+    found = [environment.hash for environment in environments]
+    if found != [ref.hash for ref in run.environments]:
+        raise InputError(
+            f"run {name}: the environments {', '.join(config.envs)} are not those that it started with; "
+            "restore them, or start a new run"
+        )
+    with Evaluator(environments, workers) as evaluator:
+        yield Search(archive, name, config, environments, make_agent(config.agent), ParetoSelector(), evaluator)
