@@ -48,8 +48,14 @@ def front(points: Iterable[Point]) -> list[Point]:
     Of points equal in both, one stays: the fewest sequential tokens, then the least id, then the least β; so the
     result does not depend on the order of the input. Points that are not finite are left out.
     """
+    finite = (p for p in points if math.isfinite(p.tokens) and math.isfinite(p.accuracy))
+    return _staircase(sorted(finite, key=_best_first))
+
+
+def _staircase(ordered: Iterable[Point]) -> list[Point]:
+    """The front of points that are in `_best_first` order."""
     best, kept = -math.inf, []
-    for point in sorted((p for p in points if math.isfinite(p.tokens) and math.isfinite(p.accuracy)), key=_best_first):
+    for point in ordered:
         if point.accuracy > best:
             kept.append(point)
             best = point.accuracy
@@ -88,15 +94,21 @@ def hypervolume(
     """
     if not (0 < left < right and floor < 1):
         raise ValueError(f"no rectangle: left {left}, right {right}, floor {floor}")
+    pairs = sorted(zip(tokens, accuracy, strict=True), key=lambda p: (p[0], -p[1]))
+    return _area(pairs, floor, left, right) / (math.log(right / left) * (1 - floor))
+
+
+def _area(pairs: Iterable[tuple[float, float]], floor: float, left: float, right: float) -> float:
+    """What points sorted by rising tokens dominate of the rectangle."""
     area, reached = 0.0, floor
-    for spent, attained in sorted(zip(tokens, accuracy, strict=True), key=lambda p: (p[0], -p[1])):
+    for spent, attained in pairs:
         if spent >= right:
             break
         if attained > reached:
             top = min(attained, 1.0)
             area += (top - reached) * math.log(right / max(spent, left))
             reached = top
-    return area / (math.log(right / left) * (1 - floor))
+    return area
 
 
 def exclusive_hypervolume(
@@ -111,29 +123,29 @@ def exclusive_hypervolume(
             that the data cannot tell from the front keep a weight.
 
     Returns:
-        By id, every id that has a point; 0 where nothing is lost.
+        By id, every id that has a finite point; 0 where nothing is lost.
+
+    Raises:
+        ValueError: an empty rectangle.
     """
-    everything = list(points)
+    if not (0 < left < right and floor < 1):
+        raise ValueError(f"no rectangle: left {left}, right {right}, floor {floor}")
+    finite = (p for p in points if math.isfinite(p.tokens) and math.isfinite(p.accuracy))
+    everything = sorted(finite, key=_best_first)
     # A program off the near front adds nothing even when lifted: it is not looked at again.
     near = {p.id for p in near_front(everything, tolerance)}
-    by_id: dict[str, list[Point]] = {}
-    for point in everything:
-        by_id.setdefault(point.id, []).append(point)
-    result = dict.fromkeys(by_id, 0.0)
-    fronts = {name: front(own) for name, own in by_id.items()}
-    pool = [p for own in fronts.values() for p in own]
-    edge = front(pool)
+    edge = _staircase(everything)
     holders = {p.id for p in edge}
+    result = dict.fromkeys((p.id for p in everything), 0.0)
+    whole = math.log(right / left) * (1 - floor)
     for name in near:
         # without a holder, points come to light that it hid; without any other program the front stays as it is
-        others = front(p for p in pool if p.id != name) if name in holders else edge
-        lifted = [(p.tokens, min(1.0, p.accuracy + tolerance)) for p in by_id[name]]
+        others = _staircase(p for p in everything if p.id != name) if name in holders else edge
         base = [(p.tokens, p.accuracy) for p in others]
-        volumes = [
-            hypervolume([t for t, _ in pairs], [a for _, a in pairs], floor=floor, left=left, right=right)
-            for pairs in (base, base + lifted)
-        ]
-        result[name] = max(0.0, volumes[1] - volumes[0])
+        lifted = [(p.tokens, min(1.0, p.accuracy + tolerance)) for p in everything if p.id == name]
+        both = sorted(base + lifted, key=lambda pair: (pair[0], -pair[1]))
+        gained = _area(both, floor, left, right) - _area(base, floor, left, right)
+        result[name] = max(0.0, gained / whole)
     return result
 
 
