@@ -8,33 +8,25 @@ import select
 import signal
 import socket
 import struct
-import subprocess
-import sys
-import threading
 import time
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
-from autotts.errors import (
-    OUTCOMES,
-    CpuLimit,
-    Crashed,
-    MemoryLimit,
-    OutputLimit,
-    ProgramError,
-    SandboxError,
-    WallTimeout,
-)
-from autotts.sandbox.frames import DATA, FAULT, FrameError, Frames
-from autotts.sandbox.jail import STRICT
+from autotts.errors import CpuLimit, Crashed, MemoryLimit, OutputLimit, ProgramError, SandboxError, WallTimeout
+from autotts.sandbox import faults
+from autotts.sandbox.frames import DATA, FAULT, READY, FrameError, Frames
+from autotts.sandbox.jail import EXIT_CPU, EXIT_MEMORY
 
-__all__ = ["Child", "Limits", "Sandbox"]
+if TYPE_CHECKING:
+    from autotts.sandbox.pool import Sandbox
 
-ROOT = Path(__file__).resolve().parents[2]
-PATIENCE = 0.25
+__all__ = ["Child", "Limits"]
+
+TICK = 0.25
 """Seconds between looks at the clock while a child says nothing."""
+
+REAPING = 10.0
+"""Seconds within which the server tells of a death; it needs milliseconds."""
 
 
 @dataclass(frozen=True)
@@ -43,13 +35,16 @@ class Limits:
 
     Attributes:
         cpu_seconds: CPU time.
-        wall_seconds: time by the clock, the backstop; None for four times the CPU time and 10 s.
+        wall_seconds: time by the clock that the host waits for the child, summed over its messages: the backstop for
+            sleepers. None for four times the CPU time and 10 s; nearer the CPU time, the outcome would depend on load.
         memory_mb: address space beyond what the server has mapped, MiB.
+        output_bytes: what the child may send in all.
     """
 
     cpu_seconds: float = 60.0
     wall_seconds: float | None = None
     memory_mb: int = 256
+    output_bytes: int = 64 << 20
 
     @property
     def wall(self) -> float:
@@ -58,18 +53,25 @@ class Limits:
 
 
 class Child:
-    """One jailed process. A context manager: leaving it ends the process."""
+    """One jailed process, used by one thread at a time. A context manager: leaving it ends the process.
 
-    def __init__(self, server: Sandbox, stream: socket.socket, status: int, limits: Limits) -> None:
-        self._server = server
+    Attributes:
+        cpu_seconds: CPU time that the process used, known after `close`.
+    """
+
+    def __init__(self, sandbox: Sandbox, number: int, stream: socket.socket, status: int, limits: Limits) -> None:
+        stream.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", 0, int(TICK * 1e6)))
+        stream.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", int(limits.wall) + 1, 0))
+        self._sandbox = sandbox
+        self._number = number
         self._stream = stream
-        self._frames = Frames(stream.fileno())
-        self._status = os.fdopen(status, "rb", buffering=0)
-        self._told = b""
+        self._frames = Frames(stream.fileno(), limits.output_bytes)
+        self._status = status
         self._limits = limits
-        self._deadline = time.monotonic() + limits.wall
+        self._left = limits.wall
+        self._room = limits.output_bytes
+        self._ready = False
         self._ended: dict[str, Any] | None = None
-        self._pid: int | None = None
         self._closed = False
         self.cpu_seconds = 0.0
 
@@ -88,30 +90,39 @@ class Child:
         try:
             self._frames.send(data)
         except BlockingIOError:
-            raise WallTimeout(f"it did not read within {self._limits.wall:g} s") from None
+            raise self._late() from None
         except OSError:
-            raise self._epitaph() from None
+            raise self._last_words() from None
 
     def recv(self) -> bytes:
         """The child's next message.
 
         Raises:
-            ProgramError: the fault that it told, how it died, or that it took too long.
+            ProgramError: the fault that it told, how it died, that it took too long or sent too much.
+            SandboxError: it could not lock itself in; the program did not run.
         """
+        start = time.monotonic()
         while True:
             try:
                 kind, payload = self._frames.recv()
             except BlockingIOError:
-                if time.monotonic() > self._deadline:
-                    raise WallTimeout(f"no end within {self._limits.wall:g} s") from None
+                if time.monotonic() - start > self._left:
+                    raise self._late() from None
                 continue
             except FrameError as error:
-                raise OutputLimit(str(error)) from None
+                raise OutputLimit(f"sent {error}") from None
             except (EOFError, ConnectionError):
                 raise self._epitaph() from None
-            if kind == DATA:
-                return payload
-            raise _fault(payload) if kind == FAULT else OutputLimit(f"a frame of unknown kind {kind}")
+            if kind == DATA and self._ready:
+                break
+            self._not_data(kind, payload)
+        self._left -= time.monotonic() - start
+        self._room -= len(payload)
+        if self._left < 0:
+            raise self._late()
+        if self._room < 0:
+            raise OutputLimit(f"sent more than {self._limits.output_bytes} bytes")
+        return payload
 
     def close(self) -> None:
         """End the process and wait until it is gone."""
@@ -119,185 +130,76 @@ class Child:
             return
         self._closed = True
         self._stream.close()
-        self._wait(0.0)
-        if self._ended is None and self._pid is not None:
-            self._server.kill(self._pid)
-            self._wait(5.0)
-        self._status.close()
+        if self._read_status(0.0) is None:
+            self._sandbox._kill(self._number)
+            self._read_status(REAPING)
+        os.close(self._status)
         self.cpu_seconds = float((self._ended or {}).get("cpu", 0.0))
 
-    def _wait(self, seconds: float) -> None:
-        """Read what the server tells of this child, for so long at the most."""
-        deadline = time.monotonic() + seconds
-        while self._ended is None:
-            left = max(0.0, deadline - time.monotonic())
-            # Without its pid a child cannot be killed, and the server always tells that.
-            if not select.select([self._status], [], [], left if self._pid is not None else 5.0)[0]:
-                return
-            data = self._status.read(4096)
-            if not data:
-                self._ended = {}  # the server is gone
-                return
-            self._told += data
-            *lines, self._told = self._told.split(b"\n")
-            for line in lines:
-                told = json.loads(line)
-                if "pid" in told:
-                    self._pid = told["pid"]
-                else:
-                    self._ended = told
-
-    def _epitaph(self) -> ProgramError:
-        """How the child died, as an outcome."""
-        self._wait(5.0)
-        code = (self._ended or {}).get("code")
-        if code is None:
-            return Crashed("its process ended, and the fork server with it")
-        if code in (-signal.SIGXCPU, -signal.SIGKILL) and self._ended is not None:
-            if code == -signal.SIGXCPU or self._ended["cpu"] >= self._limits.cpu_seconds:
-                return CpuLimit(f"more than {self._limits.cpu_seconds:g} s of CPU time")
-            return MemoryLimit("its process was killed, most likely for want of memory")
-        if code == -signal.SIGSYS:
-            return Crashed("it made a system call that the jail forbids")
-        if code < 0:
-            return Crashed(f"its process died of signal {signal.Signals(-code).name}")
-        return Crashed(f"its process left with exit code {code}")
-
-
-def _fault(payload: bytes) -> ProgramError:
-    """A fault frame, believed only as far as its form goes."""
-    try:
-        told = json.loads(payload)
-        outcome, message, line, where = told["outcome"], told["message"], told["line"], told["where"]
-    except (ValueError, TypeError, KeyError):
-        return OutputLimit("a malformed fault frame")
-    if outcome not in OUTCOMES or not isinstance(message, str) or not isinstance(where, str):
-        return OutputLimit("a malformed fault frame")
-    return OUTCOMES[outcome](message[:600], line if type(line) is int else None, where[:200])
-
-
-class Sandbox:
-    """A fork server and its children. Thread-safe; a context manager.
-
-    Args:
-        preload: modules that the server imports before it forks.
-    """
-
-    def __init__(self, preload: Sequence[str] = ()) -> None:
-        self._preload = tuple(preload)
-        self._lock = threading.Lock()
-        self._process: subprocess.Popen[bytes] | None = None
-        self._control: socket.socket | None = None
-        self._required: list[str] = []
-        self._layers: dict[str, str] | None = None
-
-    def __enter__(self) -> Sandbox:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    @property
-    def layers(self) -> dict[str, str]:
-        """Each layer with "on" or "missing: why", probed once in a real child."""
-        if self._layers is None:
-            with self.spawn("autotts.sandbox.jail:report", Limits(cpu_seconds=5, wall_seconds=20)) as child:
-                self._layers = json.loads(child.recv())
-            self._required = [name for name, state in self._layers.items() if state.startswith("on")]
-        return dict(self._layers)
-
-    @property
-    def isolation(self) -> str:
-        """ "strict", or "reduced" with what is missing."""
-        layers = self.layers
-        missing = [name for name in STRICT if not layers.get(name, "").startswith("on")]
-        return "strict" if not missing else f"reduced (missing: {', '.join(missing)})"
-
-    def spawn(self, entry: str, limits: Limits | None = None) -> Child:
-        """A new child that locks itself in and then runs `module:function` with its channel.
-
-        Raises:
-            SandboxError: the fork server cannot be started, or is gone.
-        """
-        limits = limits or Limits()
-        host_end, child_end = socket.socketpair()
-        status_read, status_write = os.pipe()
-        seconds = struct.pack("ll", 0, int(PATIENCE * 1e6))
-        host_end.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, seconds)
-        host_end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", int(limits.wall) + 1, 0))
-        request = {"entry": entry, "limits": asdict(limits), "required": self._required}
-        try:
-            self._request(json.dumps(request).encode(), [child_end.fileno(), status_write])
-        except BaseException:
-            host_end.close()
-            os.close(status_read)
-            raise
-        finally:
-            child_end.close()
-            os.close(status_write)
-        return Child(self, host_end, status_read, limits)
-
-    def kill(self, pid: int) -> None:
-        """Have the server kill one of its children."""
-        try:
-            self._request(json.dumps({"kill": pid}).encode(), [])
-        except SandboxError:
-            return  # the server is gone, and its children with it
-
-    def close(self) -> None:
-        """End the server and its children."""
-        with self._lock:
-            if self._control is not None:
-                self._control.close()
-                self._control = None
-            if self._process is not None:
-                try:
-                    self._process.wait(timeout=5)
-                except subprocess.TimeoutExpired:
-                    self._process.kill()
-                    self._process.wait()
-                self._process = None
-
-    def _request(self, data: bytes, fds: list[int]) -> None:
-        with self._lock:
-            if self._control is None:
-                self._start()
-            assert self._control is not None
+    def _not_data(self, kind: int, payload: bytes) -> None:
+        """A frame that is no message: lock-down is done, or the program has ended."""
+        if kind == READY and not self._ready:
+            if payload:
+                raise SandboxError(f"the jail: {payload.decode(errors='replace')}")
+            self._ready = True
+        elif kind == FAULT and self._ready:
             try:
-                socket.send_fds(self._control, [data], fds)
-            except OSError as error:
-                raise SandboxError(f"the fork server is gone ({error})") from error
+                raise faults.decode(payload)
+            except ValueError as error:
+                raise OutputLimit(f"sent {error}") from None
+        else:
+            raise OutputLimit(f"sent a frame of unknown kind {kind}")
 
-    def _start(self) -> None:
-        if self._process is not None:
-            raise SandboxError("the fork server has ended; make a new Sandbox")
-        # SEQPACKET keeps one request one message; macOS has only DGRAM for that.
-        kind = socket.SOCK_SEQPACKET if sys.platform == "linux" else socket.SOCK_DGRAM
-        ours, theirs = socket.socketpair(socket.AF_UNIX, kind)
-        code = (
-            f"import sys; sys.path[:0] = [{str(ROOT)!r}]; sys.argv[0] = 'autotts-fork-server'; "
-            "from autotts.sandbox.server import main; main(sys.argv[1:])"
-        )
-        environment = {"PATH": os.defpath, "PYTHONHASHSEED": "0", "OPENBLAS_NUM_THREADS": "1", "LC_ALL": "C.UTF-8"}
-        self._process = subprocess.Popen(
-            [sys.executable, "-s", "-P", "-c", code, str(theirs.fileno()), *self._preload],
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            pass_fds=[theirs.fileno()],
-            start_new_session=True,
-            cwd="/",
-        )
-        theirs.close()
-        ours.settimeout(60)
+    def _late(self) -> ProgramError:
+        return WallTimeout(f"was waited for longer than {self._limits.wall:g} s")
+
+    def _last_words(self) -> ProgramError:
+        """Why a child no longer reads: the fault that it left behind, or how it died."""
         try:
-            ready = ours.recv(16)
-        except OSError as error:
-            ready = str(error).encode()
-        if ready != b"ready":
-            ours.close()
-            self._process.kill()
-            self._process.wait()
-            raise SandboxError(f"the fork server did not start ({ready.decode() or 'it ended; see the error above'})")
-        ours.settimeout(None)
-        self._control = ours
+            while True:
+                self.recv()
+        except ProgramError as error:
+            return error
+
+    def _epitaph(self) -> Exception:
+        """How a child died that told nothing."""
+        ended = self._read_status(REAPING)
+        if ended is None:
+            # It closed its end but goes on: nothing that it does can be of use.
+            return Crashed("closed its channel to the host")
+        if "code" not in ended:
+            return SandboxError(ended.get("error", "the fork server has ended"))
+        code, cpu = int(ended["code"]), float(ended["cpu"])
+        if not self._ready:
+            return SandboxError(f"a child ended before it was locked in (exit code {code})")
+        if code in (-signal.SIGXCPU, EXIT_CPU) or (code == -signal.SIGKILL and cpu >= self._limits.cpu_seconds):
+            return CpuLimit(f"used more than its {self._limits.cpu_seconds:g} s of CPU time, in one call of a built-in")
+        if code == EXIT_MEMORY:
+            return MemoryLimit("asked for more memory than it may have")
+        if code == -signal.SIGKILL:
+            return MemoryLimit("was killed by the system, most likely for want of memory")
+        if code == -signal.SIGSYS:
+            return Crashed("asked the system for something that the jail forbids (SIGSYS)")
+        if code < 0:
+            return Crashed(f"its process died of {signal.Signals(-code).name}; too deep a recursion can do that")
+        return Crashed(f"left with exit code {code}")
+
+    def _read_status(self, seconds: float) -> dict[str, Any] | None:
+        """What the server tells of this child's end, waiting so long at the most; {} when the server is gone."""
+        poll = select.poll()
+        poll.register(self._status, select.POLLIN)
+        deadline = time.monotonic() + seconds
+        told = b""
+        while self._ended is None:
+            if not poll.poll(max(0.0, deadline - time.monotonic()) * 1000):
+                return None
+            chunk = os.read(self._status, 4096)
+            told += chunk
+            for line in told.split(b"\n")[:-1]:
+                news: dict[str, Any] = json.loads(line)
+                if "pid" not in news:
+                    self._ended = news
+            told = told[told.rfind(b"\n") + 1 :]
+            if not chunk and self._ended is None:
+                self._ended = {}
+        return self._ended

@@ -51,6 +51,9 @@ NUMPY = (
     "nonzero tanh inf nan pi e newaxis float64 float32 int64 int32 bool_ integer floating ndarray"
 )
 
+for _module in MODULES:
+    import_module(_module)  # now: after the lock-down nothing can be imported
+
 _BUILTINS = (
     "abs all any ascii bin bool bytes callable chr classmethod complex dict divmod enumerate filter float format "
     "frozenset hash hex int isinstance issubclass iter len list map max min next object oct ord pow property range "

@@ -1,59 +1,87 @@
-"""Frames between host and child: length, kind, payload. Tiny, length-limited, never unpickled."""
+"""Frames between host and child: four bytes of length, one of kind, the payload. Length-limited, never unpickled.
+
+Where a frame fits into one read, one read is all it takes; that is what makes a round trip cheap.
+"""
 
 from __future__ import annotations
 
 import os
 
-__all__ = ["DATA", "FAULT", "MAX_FRAME", "FrameError", "Frames"]
+__all__ = ["DATA", "FAULT", "READY", "FrameError", "Frames"]
 
-DATA, FAULT = 0, 1
-MAX_FRAME = 64 * 1024 * 1024
+DATA, FAULT, READY = 0, 1, 2
+"""Kinds: a message; how the program ended; lock-down is done (a child's first frame, its payload says what failed)."""
+
+HEADER = 5
 _CHUNK = 1 << 16
 
 
 class FrameError(Exception):
-    """The other side sent something that is not a frame."""
+    """The other side sent something that is not a frame, or a longer one than is allowed."""
 
 
 class Frames:
-    """Framed messages over a connected stream's file descriptor."""
+    """Framed messages over the descriptor of a connected stream.
 
-    __slots__ = ("_buffer", "fd", "limit")
+    Attributes:
+        limit: bytes that a frame's payload may have.
+        partial: whether a frame is half sent, so that nothing else may be written.
+    """
 
-    def __init__(self, fd: int, limit: int = MAX_FRAME) -> None:
+    __slots__ = ("_buffer", "fd", "limit", "partial")
+
+    def __init__(self, fd: int, limit: int = 1 << 30) -> None:
         self.fd = fd
         self.limit = limit
+        self.partial = False
         self._buffer = b""
 
     def send(self, payload: bytes, kind: int = DATA) -> None:
         """Send one frame, whole."""
-        data = (len(payload) + 1).to_bytes(4, "little") + bytes((kind,)) + payload
-        sent = os.write(self.fd, data)
-        while sent < len(data):
-            sent += os.write(self.fd, memoryview(data)[sent:])
+        data = len(payload).to_bytes(4, "little") + bytes((kind,)) + payload
+        done = os.write(self.fd, data)
+        if done < len(data):
+            self.partial = True
+            with memoryview(data) as view:
+                while done < len(data):
+                    done += os.write(self.fd, view[done : done + (1 << 20)])
+            self.partial = False
 
     def recv(self) -> tuple[int, bytes]:
         """The next frame's kind and payload.
 
         Raises:
             EOFError: the other side is gone.
-            FrameError: a length of nothing, or past the limit.
-            BlockingIOError: a receive timeout of the descriptor passed; call again to go on waiting.
+            FrameError: a length past the limit.
+            BlockingIOError: the descriptor's receive timeout passed; call again to go on waiting.
         """
-        buffer = self._buffer
-        while True:
-            have = len(buffer)
-            need = 4
-            if have >= 4:
-                length = int.from_bytes(buffer[:4], "little")
-                if not 1 <= length <= self.limit:
-                    raise FrameError(f"a frame of {length} bytes; between 1 and {self.limit} are allowed")
-                need = 4 + length
-                if have >= need:
-                    self._buffer = buffer[need:]
-                    return buffer[4], buffer[5:need]
-            self._buffer = buffer
-            chunk = os.read(self.fd, max(_CHUNK, need - have))
-            if not chunk:
-                raise EOFError
-            buffer = buffer + chunk if buffer else chunk
+        chunk = self._buffer or self._read(_CHUNK)
+        while len(chunk) < HEADER:
+            self._buffer = chunk
+            chunk += self._read(_CHUNK)
+        size = int.from_bytes(chunk[:4], "little")
+        if len(chunk) == HEADER + size:
+            self._buffer = b""
+            return chunk[4], chunk[HEADER:]
+        if size > self.limit:
+            raise FrameError(f"a frame of {size} bytes, at most {self.limit} are allowed")
+        if len(chunk) < HEADER + size:
+            chunk = self._rest(chunk, HEADER + size)
+        self._buffer = chunk[HEADER + size :]
+        return chunk[4], chunk[HEADER : HEADER + size]
+
+    def _rest(self, start: bytes, size: int) -> bytes:
+        """A long frame, collected in place: joining chunk by chunk would be quadratic."""
+        collected = bytearray(start)
+        try:
+            while len(collected) < size:
+                collected += self._read(min(1 << 20, size - len(collected)))
+        finally:
+            self._buffer = bytes(collected)  # a timeout in the middle loses nothing
+        return self._buffer
+
+    def _read(self, size: int) -> bytes:
+        chunk = os.read(self.fd, size)
+        if not chunk:
+            raise EOFError
+        return chunk

@@ -1,37 +1,47 @@
-"""What a child does before and around a program: lock itself in, run, tell how it ended, leave."""
+"""What a child does before and around a program: lock itself in, run it, tell how it ended, leave."""
 
 from __future__ import annotations
 
+import fcntl
 import json
+import math
 import os
 import resource
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib import import_module
-from types import FrameType, TracebackType
+from pathlib import Path
+from types import FrameType
 from typing import Any, NoReturn
 
-from autotts.errors import Crashed, MemoryLimit, PolicyViolation, ProgramError
-from autotts.sandbox import landlock, seccomp
-from autotts.sandbox.frames import FAULT, FrameError, Frames
+from autotts.errors import CpuLimit
+from autotts.sandbox import faults, landlock, seccomp
+from autotts.sandbox.frames import FAULT, READY, FrameError, Frames
 from autotts.sandbox.kernel import checked_prctl
-from autotts.sandbox.policy import FILENAME
 
-__all__ = ["STRICT", "Channel", "lock_in", "report", "run_child"]
+__all__ = ["EXIT_CPU", "EXIT_MEMORY", "STRICT", "Channel", "report", "run_child"]
 
 STRICT = ("rlimits", "non-root", "no_new_privs", "seccomp")
 """Layers that strict isolation cannot do without (beside the policy and the process itself)."""
 
-NOBODY = 65534
-MESSAGE = 500
-PR_SET_PDEATHSIG, PR_SET_NO_NEW_PRIVS = 1, 38
+EXIT_HOST_GONE, EXIT_CPU, EXIT_MEMORY = 3, 4, 5
+
+_NOBODY = 65534
+_PR_SET_PDEATHSIG, _PR_SET_NO_NEW_PRIVS = 1, 38
+_BALLAST = 4 << 20
+# Prepared once, before any fork.
 _FILTER = seccomp.build_filter()
+_LANDLOCK = landlock.abi_version()
 _layers: dict[str, str] = {}
 
 
 class Channel:
-    """The child's end of the pipe to the host."""
+    """The child's end of the pipe to the host.
+
+    Attributes:
+        context: what is being done, in words; it goes into the fault when the program ends there.
+    """
 
     __slots__ = ("_frames", "context")
 
@@ -43,158 +53,155 @@ class Channel:
         """The next message; the process ends when the host is gone."""
         try:
             return self._frames.recv()[1]
-        except (EOFError, FrameError):
-            os._exit(3)
+        except (EOFError, FrameError, ConnectionError):
+            os._exit(EXIT_HOST_GONE)
 
     def send(self, data: bytes) -> None:
         """Send one message."""
         self._frames.send(data)
 
-    def fault(self, error: dict[str, Any]) -> None:
-        """Tell how the program ended."""
-        self._frames.send(json.dumps(error).encode(), FAULT)
 
-
-def _applied(name: str, apply: Callable[[], object]) -> None:
+def _apply(name: str, layer: Callable[[], str | None]) -> None:
     try:
-        detail = apply()
-    except (OSError, ValueError, AttributeError, ImportError) as error:
+        detail = layer()
+    except (OSError, ValueError) as error:
         _layers[name] = f"missing: {error}"
     else:
-        _layers[name] = "on" if not detail else f"on ({detail})"
+        _layers[name] = f"on ({detail})" if detail else "on"
 
 
 def _limit(memory_mb: int, cpu_seconds: float) -> None:
-    base = 0
-    if os.path.exists("/proc/self/statm"):  # noqa: PTH110 - pathlib costs more than the call
-        with open("/proc/self/statm") as file:  # noqa: PTH123
-            base = int(file.read().split()[0]) * resource.getpagesize()
-    hard = int(cpu_seconds) + 2
-    resource.setrlimit(resource.RLIMIT_CPU, (hard, hard + 1))
-    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_NOFILE, (16, 16))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    # The address space is limited to what the server has mapped already plus the budget.
-    resource.setrlimit(resource.RLIMIT_AS, (base + memory_mb * 2**20,) * 2)
+    # What the server has mapped already does not count: the budget comes on top.
+    statm = Path("/proc/self/statm")
+    mapped = int(statm.read_text().split()[0]) * resource.getpagesize() if statm.exists() else 0
+    soft = math.ceil(cpu_seconds) + 1
+    for kind, value in (
+        (resource.RLIMIT_CPU, (soft, soft + 1)),
+        (resource.RLIMIT_FSIZE, (0, 0)),
+        (resource.RLIMIT_NOFILE, (16, 16)),
+        (resource.RLIMIT_CORE, (0, 0)),
+        (resource.RLIMIT_AS, (mapped + memory_mb * 2**20,) * 2),
+    ):
+        resource.setrlimit(kind, value)
 
 
-def _drop() -> str | None:
-    if os.geteuid() != 0:
-        return f"uid {os.geteuid()}"
-    os.setgroups([])
-    os.setresgid(NOBODY, NOBODY, NOBODY)
-    os.setresuid(NOBODY, NOBODY, NOBODY)
-    return f"uid {NOBODY}"
+def _drop_root() -> str:
+    if os.geteuid() == 0:
+        os.setgroups([])
+        os.setresgid(_NOBODY, _NOBODY, _NOBODY)
+        os.setresuid(_NOBODY, _NOBODY, _NOBODY)
+    return f"uid {os.geteuid()}"
 
 
-def _landlock() -> str:
-    version = landlock.abi_version()
-    if version == 0:
-        raise OSError("not in this kernel")
-    landlock.deny_all(version)
-    return f"ABI {version}"
+def _no_processes() -> None:
+    # After the uid: the kernel counts processes by user and does not bind root at all.
+    resource.setrlimit(resource.RLIMIT_NPROC, (0, 0))
 
 
-def _seccomp() -> None:
+def _die_with(parent: int) -> None:
+    # After the uid too, for a change of uid clears it; then look whether it came too late.
+    checked_prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        os._exit(EXIT_HOST_GONE)
+
+
+def _no_new_privileges() -> None:
+    checked_prctl(_PR_SET_NO_NEW_PRIVS, 1)
+
+
+def _deny_files() -> str:
+    if not _LANDLOCK:
+        raise OSError("the kernel has no Landlock")
+    landlock.deny_all(_LANDLOCK)
+    return f"ABI {_LANDLOCK}"
+
+
+def _filter_calls() -> str:
     if _FILTER is None:
-        raise OSError("no table of system calls for this machine")
+        raise OSError(f"no table of system calls for {os.uname().machine}")
     seccomp.install(_FILTER)
+    return _FILTER.architecture
 
 
-def lock_in(memory_mb: int, cpu_seconds: float, parent: int) -> None:
-    """Apply every layer that this system has, in the order that they need; `_layers` says which."""
-    _applied("rlimits", lambda: _limit(memory_mb, cpu_seconds))
-    _applied("non-root", _drop)
-    if _layers["non-root"].startswith("on"):
-        # After the uid: the kernel counts processes per user, and does not bind root at all.
-        _applied("nproc", lambda: resource.setrlimit(resource.RLIMIT_NPROC, (0, 0)))
-    if sys.platform == "linux":
-        _applied("pdeathsig", lambda: checked_prctl(PR_SET_PDEATHSIG, int(signal.SIGKILL)))
-        if os.getppid() != parent:
-            os._exit(3)
-        _applied("no_new_privs", lambda: checked_prctl(PR_SET_NO_NEW_PRIVS, 1))
-        _applied("landlock", _landlock)
-        _applied("seccomp", _seccomp)
-    else:
-        for name in ("pdeathsig", "no_new_privs", "landlock", "seccomp"):
-            _layers[name] = f"missing: {sys.platform} has none"
-
-
-def _program_line(traceback: TracebackType | None) -> int | None:
-    line = None
-    while traceback is not None:
-        if traceback.tb_frame.f_code.co_filename == FILENAME:
-            line = traceback.tb_lineno
-        traceback = traceback.tb_next
-    return line
-
-
-def _describe(error: BaseException, context: str) -> dict[str, Any]:
-    """An exception as a fault frame: outcome, message, line, where."""
-    line = _program_line(error.__traceback__)
-    if isinstance(error, ProgramError):
-        known: ProgramError = error
-        line = known.line if known.line is not None else line
-    elif isinstance(error, MemoryError):
-        known = MemoryLimit("it asked for more memory than it may have")
-    elif isinstance(error, ImportError) and not context:
-        known = PolicyViolation(str(error))
-    elif isinstance(error, RecursionError):
-        known = Crashed("RecursionError: it calls itself too deeply")
-    else:
-        known = Crashed(f"{type(error).__name__}: {_text(error)}".rstrip(": "))
-    return {"outcome": known.outcome, "message": known.message[:MESSAGE], "line": line, "where": context}
-
-
-def _text(error: BaseException) -> str:
-    try:
-        return str(error)[:MESSAGE]
-    except BaseException as inner:  # a program's own __str__ may do anything; its exception is not told
-        return f"(its text cannot be read: {type(inner).__name__})"
+def _lock_in(memory_mb: int, cpu_seconds: float, parent: int) -> None:
+    """Apply every layer that this system has, in the order in which they depend on each other."""
+    _apply("rlimits", lambda: _limit(memory_mb, cpu_seconds))
+    _apply("non-root", _drop_root)
+    _apply("nproc", _no_processes)
+    _apply("pdeathsig", lambda: _die_with(parent))
+    _apply("no_new_privs", _no_new_privileges)
+    _apply("landlock", _deny_files)
+    _apply("seccomp", _filter_calls)
 
 
 def _watch_cpu(channel: Channel, cpu_seconds: float) -> None:
     """End with the program's line when the CPU time is used up; RLIMIT_CPU ends what stays inside C."""
 
     def used_up(_signal: int, frame: FrameType | None) -> None:
-        while frame is not None and frame.f_code.co_filename != FILENAME:
-            frame = frame.f_back
-        line = frame.f_lineno if frame is not None else None
-        message = f"more than {cpu_seconds:g} s of CPU time"
-        channel.fault({"outcome": "CpuLimit", "message": message, "line": line, "where": channel.context})
-        os._exit(4)
+        if not channel._frames.partial:
+            message = f"used more than its {cpu_seconds:g} s of CPU time"
+            fault = CpuLimit(message, faults.line_of_frame(frame), channel.context)
+            channel._frames.send(faults.encode(fault), FAULT)
+        os._exit(EXIT_CPU)
 
     signal.signal(signal.SIGPROF, used_up)
     signal.setitimer(signal.ITIMER_PROF, cpu_seconds)
 
 
-def run_child(fd: int, entry: str, limits: dict[str, Any], required: list[str], parent: int) -> NoReturn:
-    """The child's whole life; never returns."""
-    signal.set_wakeup_fd(-1)
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+def _standard_streams(fd: int) -> None:
+    """Descriptors 0 to 2 to nowhere, the pipe to the host to 3, all others closed."""
     null = os.open(os.devnull, os.O_RDWR)
+    # Out of the way first: the two may be among those that are about to be replaced.
+    null, fd = fcntl.fcntl(null, fcntl.F_DUPFD, 10), fcntl.fcntl(fd, fcntl.F_DUPFD, 10)
     for standard in (0, 1, 2):
         os.dup2(null, standard)
     os.dup2(fd, 3)
-    os.closerange(4, 1024)
-    channel = Channel(3)
-    module, _, name = entry.partition(":")
-    main = getattr(import_module(module), name)
-    _watch_cpu(channel, limits["cpu_seconds"])
-    lock_in(limits["memory_mb"], limits["cpu_seconds"], parent)
-    weaker = [layer for layer in required if not _layers.get(layer, "").startswith("on")]
-    ballast: list[bytes] = [bytes(1 << 20)]  # given back before a memory fault is told
+    os.closerange(4, resource.getrlimit(resource.RLIMIT_NOFILE)[0])
+
+
+def run_child(fd: int, entry: str, limits: dict[str, Any], required: Sequence[str], parent: int) -> NoReturn:
+    """The child's whole life, from the fork on."""
     try:
-        if weaker:
-            raise Crashed(f"this child could not apply {', '.join(weaker)}; it did not run the program")
+        signal.set_wakeup_fd(-1)
+        for number in (signal.SIGCHLD, signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_DFL)
+        _standard_streams(fd)
+        channel = Channel(3)
+        module, _, name = entry.partition(":")
+        main = getattr(import_module(module), name)
+        _lock_in(limits["memory_mb"], limits["cpu_seconds"], parent)
+        missing = [f"{layer} ({_layers[layer]})" for layer in required if not _layers[layer].startswith("on")]
+        channel._frames.send(f"could not apply {', '.join(missing)}".encode() if missing else b"", READY)
+        if not missing:
+            _watch_cpu(channel, limits["cpu_seconds"])
+            _run(main, channel)
+    except (ImportError, AttributeError) as error:
+        Frames(3).send(f"cannot run {entry}: {error}".encode(), READY)
+    finally:
+        os._exit(0)
+
+
+def _run(main: Callable[[Channel], None], channel: Channel) -> None:
+    ballast = [bytes(_BALLAST)]  # room in which the end of a program that filled its memory can be told
+    try:
         main(channel)
     except BaseException as error:  # every end is a typed outcome, SystemExit and KeyboardInterrupt included
         ballast.clear()
-        channel.fault(_describe(error, channel.context))
-        os._exit(1)
-    os._exit(0)
+        try:
+            if not channel._frames.partial:
+                channel._frames.send(faults.encode(faults.describe(error, channel.context)), FAULT)
+        except MemoryError:
+            os._exit(EXIT_MEMORY)
+        os._exit(EXIT_MEMORY if isinstance(error, MemoryError) else 1)
 
 
 def report(channel: Channel) -> None:
-    """Entry of the probe: tell which layers this child runs under."""
+    """Entry of the probe: which layers this child runs under, after a look at whether the filter holds."""
+    if _layers["seccomp"].startswith("on"):
+        try:
+            os.close(os.open(sys.executable, os.O_RDONLY))
+        except PermissionError:
+            pass
+        else:
+            _layers["seccomp"] = "missing: a file could be opened in spite of it"
     channel.send(json.dumps(_layers).encode())

@@ -12,71 +12,102 @@ import os
 import select
 import signal
 import socket
-import sys
+from collections.abc import Sequence
 from importlib import import_module
 from typing import Any
+
+from autotts.sandbox.jail import run_child
 
 __all__ = ["main"]
 
 
-def main(argv: list[str]) -> None:
-    """Serve until the host is gone. Arguments: the control socket's descriptor, modules to import."""
-    control = socket.socket(fileno=int(argv[0]))
-    from autotts.sandbox.jail import run_child
+class _Server:
+    def __init__(self, control: socket.socket) -> None:
+        self.control = control
+        self.children: dict[int, tuple[int, int]] = {}  # pid: number of the request, status pipe
+        self.pid = os.getpid()
 
-    for module in argv[1:]:
-        import_module(module)
-    wake_read, wake_write = os.pipe()
-    os.set_blocking(wake_read, False)
-    os.set_blocking(wake_write, False)
-    signal.signal(signal.SIGCHLD, lambda *_: None)
-    signal.set_wakeup_fd(wake_write, warn_on_full_buffer=False)
-    gc.collect()
-    gc.freeze()
-    control.sendall(b"ready")
-    children: dict[int, int] = {}
-    parent = os.getpid()
-    while True:
-        readable, _, _ = select.select([control, wake_read], [], [])
-        if wake_read in readable:
-            os.read(wake_read, 4096)
-            _reap(children)
-        if control not in readable:
-            continue
-        data, fds, _, _ = socket.recv_fds(control, 65536, 2)
-        if not data:
-            break
-        request: dict[str, Any] = json.loads(data)
+    def serve(self) -> None:
+        """Fork, kill and reap until the host is gone."""
+        wake_read, wake_write = os.pipe()
+        os.set_blocking(wake_read, False)
+        os.set_blocking(wake_write, False)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.set_wakeup_fd(wake_write, warn_on_full_buffer=False)
+        poll = select.poll()
+        poll.register(self.control, select.POLLIN)
+        poll.register(wake_read, select.POLLIN)
+        while True:
+            ready = {fd for fd, _ in poll.poll()}
+            if wake_read in ready:
+                os.read(wake_read, 4096)
+                self.reap()
+            if self.control.fileno() in ready:
+                size, fds, _, _ = socket.recv_fds(self.control, 4, 2)
+                if not size:
+                    return
+                data = self.control.recv(int.from_bytes(size, "little"), socket.MSG_WAITALL)
+                self.answer(json.loads(data), fds)
+
+    def answer(self, request: dict[str, Any], fds: Sequence[int]) -> None:
         if "kill" in request:
-            if request["kill"] in children:
-                os.kill(request["kill"], signal.SIGKILL)
-            continue
-        pipe, status = fds
-        pid = os.fork()
-        if pid == 0:
-            run_child(pipe, request["entry"], request["limits"], request["required"], parent)
-        os.close(pipe)
-        children[pid] = status
-        os.write(status, json.dumps({"pid": pid}).encode() + b"\n")
-    for pid in children:
-        os.kill(pid, signal.SIGKILL)
-
-
-def _reap(children: dict[int, int]) -> None:
-    while children:
-        pid, code, usage = os.wait4(-1, os.WNOHANG)
-        if pid == 0:
+            for pid, (number, _) in self.children.items():
+                if number == request["kill"]:
+                    os.kill(pid, signal.SIGKILL)
             return
-        status = children.pop(pid)
-        told = {"code": os.waitstatus_to_exitcode(code), "cpu": usage.ru_utime + usage.ru_stime}
+        pipe, status = fds
         try:
-            os.write(status, json.dumps(told).encode() + b"\n")
-        except BrokenPipeError:
-            pass  # the host asked no longer
-        finally:
+            pid = os.fork()
+        except OSError as error:
+            _tell(status, {"error": f"the fork server cannot fork: {error}"})
+            os.close(status)
+            os.close(pipe)
+            return
+        if pid == 0:
+            run_child(pipe, request["entry"], request["limits"], request["required"], self.pid)
+        os.close(pipe)
+        self.children[pid] = (request["number"], status)
+        _tell(status, {"pid": pid})
+
+    def reap(self) -> None:
+        while self.children:
+            pid, code, usage = os.wait4(-1, os.WNOHANG)
+            if pid == 0:
+                return
+            _, status = self.children.pop(pid)
+            cpu = usage.ru_utime + usage.ru_stime
+            _tell(status, {"code": os.waitstatus_to_exitcode(code), "cpu": cpu})
             os.close(status)
 
 
-if __name__ == "__main__":
-    # Started with -I -c by the host, which puts the package's folder on sys.path first.
-    main(sys.argv[1:])
+def _tell(status: int, what: dict[str, Any]) -> None:
+    try:
+        os.write(status, json.dumps(what).encode() + b"\n")
+    except BrokenPipeError:
+        return  # the host has stopped asking
+
+
+def main(descriptor: int, preload: Sequence[str]) -> None:
+    """Serve until the host is gone.
+
+    Args:
+        descriptor: the control socket's.
+        preload: modules to import before the first fork.
+    """
+    control = socket.socket(fileno=descriptor)
+    for module in preload:
+        try:
+            import_module(module)
+        except Exception as error:  # the host raises it
+            control.sendall(f"cannot import {module}: {type(error).__name__}: {error}".encode()[:4096])
+            return
+    server = _Server(control)
+    gc.collect()
+    gc.freeze()
+    control.sendall(b"ready")
+    try:
+        server.serve()
+    finally:
+        for pid in server.children:
+            os.kill(pid, signal.SIGKILL)
