@@ -28,6 +28,9 @@ TICK = 0.25
 REAPING = 10.0
 """Seconds within which the server tells of a death; it needs milliseconds."""
 
+DYING = 1.0
+"""Seconds from the end of a child's channel to the end of its process, for one that does not dawdle."""
+
 
 @dataclass(frozen=True)
 class Limits:
@@ -163,7 +166,7 @@ class Child:
 
     def _epitaph(self) -> Exception:
         """How a child died that told nothing."""
-        ended = self._read_status(REAPING)
+        ended = self._read_status(DYING)
         if ended is None:
             # It closed its end but goes on: nothing that it does can be of use.
             return Crashed("closed its channel to the host")
