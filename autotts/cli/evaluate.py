@@ -66,7 +66,7 @@ def evaluate(
     if as_json:
         print_json(rows)
         return 0
-    _print_rows(rows, isolation)
+    print_rows(rows, isolation)
     for low, high in falling_pairs(protocol.betas, list(curve.mean()[1])):
         console().print(f"note: mean tokens fall between β = {low:g} and β = {high:g}; more β should spend more")
     return 0
@@ -84,7 +84,7 @@ def _failed_row(name: str, digest: str, source: str, isolation: str, error: Prog
     }
 
 
-def _print_rows(rows: list[dict[str, Any]], isolation: str) -> None:
+def print_rows(rows: list[dict[str, Any]], isolation: str) -> None:
     head = rows[0]
     table = Table(
         title=f"{head['program']}: {head['n_seeds']} seeds × {head['n_questions']} questions, "
