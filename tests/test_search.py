@@ -1,0 +1,187 @@
+"""The main job, through the command line: searches on small worlds, killed, resumed, attacked."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from autotts.agents import Context, Proposal
+from autotts.archive import Archive
+from autotts.archive.selection import ParetoSelector
+from autotts.evaluation import Evaluator
+from autotts.replay import save_environment
+from autotts.search import Config, Event, RoundEnded, Search, SlotEnded, start_run
+from tests.small import small_environment
+
+AUTOTTS = [sys.executable, "-m", "autotts"]
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Path:
+    for seed, model in enumerate(("tiny-a", "tiny-b")):
+        save_environment(small_environment(model, seed=seed), tmp_path / f"{model}.jsonl")
+    return tmp_path
+
+
+def autotts(*args: str, cwd: Path, code: int = 0) -> str:
+    done = subprocess.run([*AUTOTTS, *args], cwd=cwd, capture_output=True, text=True, timeout=300)
+    assert done.returncode == code, done.stdout + done.stderr
+    return done.stdout if code == 0 else done.stderr
+
+
+def search_args(*more: str) -> list[str]:
+    return ["search", "--env", "tiny-*.jsonl", "--rounds", "2", "--proposals-per-round", "2", "--seeds", "3", *more]
+
+
+def listed(cwd: Path, archive: str) -> Any:
+    return json.loads(autotts("list", "--archive", archive, "--json", cwd=cwd))
+
+
+def test_the_same_seed_gives_the_same_archive_with_one_worker_and_with_two(world: Path) -> None:
+    autotts(*search_args("--workers", "1", "--archive", "one.db", "--seed", "5"), cwd=world)
+    autotts(*search_args("--workers", "2", "--archive", "two.db", "--seed", "5"), cwd=world)
+    rows = listed(world, "one.db")
+    assert rows == listed(world, "two.db")
+    assert [(r["round"], r["slot"]) for r in rows] == [(0, k) for k in range(5)] + [(1, 0), (1, 1), (2, 0), (2, 1)]
+    assert {r["agent"] for r in rows if r["round"]} == {"evolution"}
+    fronts = [json.loads(autotts("front", "--archive", a, "--json", cwd=world)) for a in ("one.db", "two.db")]
+    assert fronts[0] == fronts[1] != []
+    tokens = [point["tokens"] for point in fronts[0]]
+    assert tokens == sorted(tokens)
+
+
+def test_killed_and_resumed_equals_uninterrupted(world: Path) -> None:
+    autotts(*search_args("--archive", "whole.db", "--seed", "9"), cwd=world)
+    process = subprocess.Popen(
+        [*AUTOTTS, *search_args("--archive", "killed.db", "--seed", "9")],
+        cwd=world,
+        stdout=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline:
+        time.sleep(0.2)
+        if (world / "killed.db").exists() and process.poll() is None:
+            try:
+                if len(listed(world, "killed.db")) >= 3:
+                    break
+            except AssertionError:
+                continue  # the archive is being made at this moment
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    before = listed(world, "killed.db")
+    autotts("resume", "run-1", "--archive", "killed.db", cwd=world)
+    assert 0 < len(before) <= 9
+    assert listed(world, "killed.db") == listed(world, "whole.db")
+
+
+def test_export_is_the_program_and_evaluates(world: Path) -> None:
+    autotts(*search_args("--archive", "a.db"), cwd=world)
+    best = json.loads(autotts("front", "--archive", "a.db", "--json", cwd=world))[-1]["id"]
+    autotts("export", best, "-o", "controller.py", "--archive", "a.db", cwd=world)
+    shown = json.loads(autotts("show", best, "--archive", "a.db", "--json", cwd=world))
+    assert shown["source"] == (world / "controller.py").read_text()
+    args = ("evaluate", "controller.py", "--env", "tiny-a.jsonl", "--betas", "0,1.0", "--seeds", "4", "--json")
+    rows = json.loads(autotts(*args, cwd=world))
+    assert [row["beta"] for row in rows] == [0.0, 1.0]
+    assert {row["source_hash"] for row in rows} == {shown["hash"]}
+    by_id = json.loads(autotts("evaluate", best, *args[2:], "--archive", "a.db", cwd=world))
+    keep = ("accuracy", "tokens", "sequential_tokens", "branches")
+    assert [[r[k] for k in keep] for r in by_id] == [[r[k] for k in keep] for r in rows]
+
+
+def test_score_counts_its_looks_and_refuses_what_was_searched(world: Path) -> None:
+    autotts(*search_args("--rounds", "0", "--archive", "a.db"), cwd=world)
+    save_environment(small_environment("held", seed=7), world / "held.jsonl")
+    args = ("score", "cmc", "--heldout", "held.jsonl", "--betas", "2", "--seeds", "2", "--archive", "a.db")
+    assert "scored 1 time in" in autotts(*args, cwd=world)
+    assert {row["looks"] for row in json.loads(autotts(*args, "--json", cwd=world))} == {2}
+    error = autotts("score", "cmc", "--heldout", "tiny-a.jsonl", "--archive", "a.db", cwd=world, code=2)
+    assert "not held out" in error
+
+
+HEALTHY = '''"""Reads two branches."""
+
+
+def schedule(beta):
+    return {"n": 2 + round(4 * beta)}
+
+
+def solve(episode, knobs):
+    wave = episode.branches(knobs["n"])
+    episode.finish([i for i in wave if not episode.is_finished(i)])
+    answers = episode.probe(wave)
+    return max(answers, key=answers.count)
+'''
+
+HOSTILE = {
+    "def schedule(beta):\n    return {}\ndef solve(episode, knobs):\n    while True:\n        pass\n": "CpuLimit",
+    "def schedule(beta):\n    return {}\ndef solve(episode, knobs):\n    return str(9**9**9)\n": "CpuLimit",
+    "def schedule(beta):\n    return {}\ndef solve(episode, knobs):\n    x = []\n    while True:\n        "
+    "x.append([0] * 1000000)\n": "MemoryLimit",
+    "import sys\ndef schedule(beta):\n    return {}\ndef solve(episode, knobs):\n    sys.exit()\n": "PolicyViolation",
+    "def schedule(beta):\n    return {}\ndef solve(episode, knobs):\n    return solve(episode, knobs)\n": "Crashed",
+    "def schedule(beta):\n    return {'a': (beta - 0.5) ** 2}\ndef solve(episode, knobs):\n    return None\n": (
+        "InvalidSchedule"
+    ),
+    "def schedule(beta):\n    return {}\ndef solve(episode, knobs):\n    episode.advance(3)\n": "InadmissibleAction",
+    "def schedule(beta):\n    return {}\ndef solve(episode, knobs):\n    return 'a7'\n": "InadmissibleAction",
+    # Peeks: goes by an answer of the table that was not paid for.
+    "def schedule(beta):\n    return {}\ndef solve(episode, knobs):\n    i = episode.branch()\n"
+    "    rows = getattr(episode._source, '_totals', [0])\n    if rows[0] % 2:\n        episode.branch()\n"
+    "    return episode.probe(i)\n": "LookAhead",
+}
+
+
+class Scripted:
+    """Proposes what it was given."""
+
+    name = "scripted"
+
+    def __init__(self, sources: list[str]) -> None:
+        self.sources = sources
+
+    def propose(self, context: Context, rng: random.Random) -> Proposal:
+        assert all(candidate.round < context.round for candidate in context.candidates)
+        return Proposal(self.sources[context.slot], (), "")
+
+
+def test_hostile_programs_end_typed_and_leave_the_search_running(tmp_path: Path) -> None:
+    environments = [small_environment()]
+    sources = [*HOSTILE, HEALTHY, HEALTHY]
+    config = Config(agent="evolution", rounds=1, proposals_per_round=len(sources), seeds=2, screen_seeds=1, betas=3)
+    events: list[Event] = []
+    with Archive(str(tmp_path / "a.db")) as archive, Evaluator(environments, workers=2) as evaluator:
+        name = start_run(archive, None, config, environments)
+        search = Search(archive, name, config, environments, Scripted(sources), ParetoSelector(), evaluator)
+        search.listen = events.append
+        search.go()
+        outcomes = [p.verdict.outcome for p in archive.proposals(name) if p.round == 1 and p.verdict]
+    assert outcomes == [*HOSTILE.values(), "ok", "Duplicate"]
+    assert sum(isinstance(event, SlotEnded) for event in events) == 5 + len(sources)
+    last = [event for event in events if isinstance(event, RoundEnded)][-1]
+    assert dict(last.rejects)["CpuLimit"] == 2
+
+
+def test_bad_input_is_one_sentence_and_exit_code_two(world: Path) -> None:
+    for args, words in (
+        (["evaluate", "nothing.py"], "no such program"),
+        (["evaluate", "cmc", "--env", "nowhere.json"], "nowhere.json"),
+        (["evaluate", "cmc", "--betas", "1"], "starts at 2"),
+        (["evaluate", "cmc", "--set", "x"], "knob=value"),
+        (["search", "--agent", "nobody", "--env", "tiny-a.jsonl"], "no such agent"),
+        (["resume", "run-7", "--archive", "none.db"], "none.db"),
+        (["search", "--env", "tiny-a.jsonl", "--seeds", "1"], "--screen-seeds"),
+    ):
+        error = autotts(*args, cwd=world, code=2)
+        assert words in error
+        assert "Traceback" not in error
