@@ -78,5 +78,5 @@ def _run(argv: list[str] | None) -> int:
         return 130
     except BrokenPipeError:
         # `autotts list | head`: the reader left; point stdout elsewhere so that the flush at exit stays quiet.
-        sys.stdout = None  # type: ignore[assignment]
+        sys.stdout = None
         return 0

@@ -85,6 +85,7 @@ def _failed_row(name: str, digest: str, source: str, isolation: str, error: Prog
 
 
 def print_rows(rows: list[dict[str, Any]], isolation: str) -> None:
+    """Rows of one program as a table."""
     head = rows[0]
     table = Table(
         title=f"{head['program']}: {head['n_seeds']} seeds × {head['n_questions']} questions, "

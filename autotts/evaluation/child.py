@@ -27,6 +27,7 @@ GRID = 101
 TOOLKIT = {"autotts.toolkit": list(toolkit.__all__)}
 _IMPORTER = Importer(TOOLKIT)
 
+
 def main(channel: Channel) -> None:
     """Run one shard: a job comes in, a frame of schedules and a frame of results an β go out."""
     job = json.loads(channel.recv())

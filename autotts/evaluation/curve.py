@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -145,6 +146,4 @@ def clusters_of(environments: Sequence[Environment]) -> NDArray[np.int64]:
 def falling_pairs(betas: Sequence[float], tokens: Sequence[float]) -> list[tuple[float, float]]:
     """Neighbouring β between which mean spending falls although β rises."""
     order = sorted(range(len(betas)), key=lambda k: betas[k])
-    return [
-        (betas[a], betas[b]) for a, b in zip(order, order[1:], strict=False) if tokens[b] < tokens[a] * (1 - 1e-9)
-    ]
+    return [(betas[a], betas[b]) for a, b in pairwise(order) if tokens[b] < tokens[a] * (1 - 1e-9)]

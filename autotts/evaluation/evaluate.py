@@ -377,7 +377,10 @@ def _merge(shards: Sequence[_Shard], protocol: Protocol) -> EnvironmentResult:
 
 
 def _disagreement(
-    first: Sequence[EnvironmentResult], first_protocol: Protocol, second: Sequence[EnvironmentResult], second_protocol: Protocol
+    first: Sequence[EnvironmentResult],
+    first_protocol: Protocol,
+    second: Sequence[EnvironmentResult],
+    second_protocol: Protocol,
 ) -> str | None:
     """Where two evaluations took different actions on the same episodes; None where they agree."""
     betas = [b for b in first_protocol.betas if b in second_protocol.betas]

@@ -24,7 +24,9 @@ MAX_SOURCE = 256 * 1024
 """Longest source in characters: a longer one is bad input, not a controller."""
 
 # The host never parses a program's source: parsers have bombs. A docstring's first line is found by its shape.
-_DOCSTRING = re.compile(r"""\A(?:[ \t]*(?:#[^\n]*)?\n)*[rR]?(?:\"{3}|'{3}|"|')\s*([^\n]*?)\s*(?:\"{3}|'{3}|"|'|\n|\Z)""")
+_DOCSTRING = re.compile(
+    r"""\A(?:[ \t]*(?:#[^\n]*)?\n)*[rR]?(?:\"{3}|'{3}|"|')\s*([^\n]*?)\s*(?:\"{3}|'{3}|"|'|\n|\Z)"""
+)
 
 
 @dataclass(frozen=True)

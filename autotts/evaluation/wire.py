@@ -1,6 +1,6 @@
 """What host and jail say to each other during an evaluation: lists of 32-bit integers, and one JSON job.
 
-The host trusts nothing of it: lengths are checked, ids are looked up, counts are its own (DESIGN: docs/architecture.md).
+The host trusts nothing of it: lengths are checked, ids are looked up, counts are its own.
 """
 
 from __future__ import annotations

@@ -50,11 +50,11 @@ class Config:
     """
 
     agent: str = "evolution"
-    rounds: int = 6
+    rounds: int = 5
     proposals_per_round: int = 4
     seed: int = 0
     betas: int = 11
-    seeds: int = 20
+    seeds: int = 16
     screen_seeds: int = 2
     envs: tuple[str, ...] = ()
     equivalence: str | None = None
@@ -279,4 +279,3 @@ class Search:
         figures: dict[str, Any] = self.standing.figures(self._candidates)
         rejects = tuple(sorted(self._rejects.items()))
         self.listen(RoundEnded(self.run, round_, len(self._candidates), rejects=rejects, **figures))
-

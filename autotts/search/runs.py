@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from importlib.metadata import version
+from typing import Any
 
 from autotts.agents import make_agent
 from autotts.archive import Archive, EnvironmentRef, Run
@@ -16,9 +17,12 @@ from autotts.errors import InputError
 from autotts.evaluation import Evaluator
 from autotts.replay import Environment, load_environments
 from autotts.search.loop import Config, Search
-from autotts.search.standing import pass_at_1
+from autotts.search.standing import Standing, pass_at_1
 
 __all__ = ["open_run", "start_run"]
+
+TOLERANCE = 0.005
+"""Half a point of accuracy: about the paired standard error of gains on four environments with 30 questions each."""
 
 
 def start_run(archive: Archive, name: str | None, config: Config, environments: Sequence[Environment]) -> str:
@@ -63,7 +67,7 @@ def open_run(archive: Archive, name: str, workers: int) -> Iterator[Search]:
         InputError: no such run, or its environments are not what they were.
     """
     run = archive.run(name)
-    values = {key: tuple(v) if isinstance(v, list) else v for key, v in run.config.items()}
+    values: dict[str, Any] = {key: tuple(v) if isinstance(v, list) else v for key, v in run.config.items()}
     config = Config(**values)
     environments = load_environments(list(config.envs), equivalence=config.equivalence)
     found = [environment.hash for environment in environments]
@@ -72,5 +76,7 @@ def open_run(archive: Archive, name: str, workers: int) -> Iterator[Search]:
             f"run {name}: the environments {', '.join(config.envs)} are not those that it started with; "
             "restore them, or start a new run"
         )
+    rectangle = Standing(environments, config.protocol, config.screen_protocol).rectangle
+    selector = ParetoSelector(TOLERANCE, rectangle["floor"], rectangle["left"], rectangle["right"])
     with Evaluator(environments, workers) as evaluator:
-        yield Search(archive, name, config, environments, make_agent(config.agent), ParetoSelector(), evaluator)
+        yield Search(archive, name, config, environments, make_agent(config.agent), selector, evaluator)

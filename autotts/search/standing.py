@@ -58,7 +58,7 @@ class Standing:
         self._clusters = clusters_of(environments)
         self._units = np.array([environment.sc64_tokens for environment in environments])
         self._entries: dict[str, dict[str, _Figures]] = {"screen": {}, "confirm": {}}
-        self._rectangle = {
+        self.rectangle = {
             "floor": float(np.mean([pass_at_1(environment) for environment in environments])),
             "left": float(np.mean([environment.mean_branch_tokens for environment in environments])),
             "right": float(self._units.mean()),
@@ -141,7 +141,7 @@ class Standing:
     def hypervolume(self) -> float:
         """Of the front, normalised to 1."""
         points = self.front()
-        return hypervolume([p.tokens for p in points], [p.accuracy for p in points], **self._rectangle)
+        return hypervolume([p.tokens for p in points], [p.accuracy for p in points], **self.rectangle)
 
     def best(self, candidates: Sequence[Candidate]) -> Candidate:
         """The confirmed program with the greatest gain at matched tokens, the first of equals."""

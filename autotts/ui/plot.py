@@ -42,8 +42,9 @@ def front_picture(
         plotext.xticks(ticks, [_short(10**tick) for tick in ticks])
     plotext.xlabel("tokens a question")
     plotext.ylabel("accuracy %")
-    text = plotext.build()
-    return text if colour else plotext.uncolorize(text)
+    text: str = plotext.build()
+    plain: str = plotext.uncolorize(text)
+    return text if colour else plain
 
 
 def _short(tokens: float) -> str:
