@@ -136,16 +136,14 @@ class _Stream:
 
     def uniform(self, *shape: int) -> Floats:
         """Uniform on [0, 1), 53 bits each."""
-        raw = self._bits.random_raw(int(np.prod(shape)))
-        result: Floats = ((raw >> np.uint64(11)) * 2.0**-53).reshape(shape)
-        return result
+        raw = np.asarray(self._bits.random_raw(int(np.prod(shape))), dtype=np.uint64)
+        return (raw >> np.uint64(11)).astype(np.float64).reshape(shape) * 2.0**-53
 
     def normal(self, *shape: int) -> Floats:
         """Standard normal (Box–Muller)."""
-        radius = np.sqrt(-2.0 * np.log(1.0 - self.uniform(*shape)))
+        radius: Floats = np.sqrt(-2.0 * np.log(1.0 - self.uniform(*shape)))
         angle: Floats = np.cos(2.0 * np.pi * self.uniform(*shape))
-        normal: Floats = np.multiply(radius, angle)
-        return normal
+        return radius * angle
 
 
 @dataclass(frozen=True)
