@@ -1,4 +1,4 @@
-"""Entries that run in the jail for its tests: raw Python, no policy, so that the operating system's layers stand alone."""
+"""Entries that run in the jail for its tests; `raw` knows no policy, so that the system's layers stand alone."""
 
 from __future__ import annotations
 

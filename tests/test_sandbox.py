@@ -14,8 +14,16 @@ from pathlib import Path
 
 import pytest
 
-from autotts.errors import CpuLimit, Crashed, MemoryLimit, OutputLimit, PolicyViolation, ProgramError, SandboxError
-from autotts.errors import WallTimeout
+from autotts.errors import (
+    CpuLimit,
+    Crashed,
+    MemoryLimit,
+    OutputLimit,
+    PolicyViolation,
+    ProgramError,
+    SandboxError,
+    WallTimeout,
+)
 from autotts.sandbox import Child, Limits, Sandbox
 from autotts.sandbox.seccomp import build_filter
 from tests.hostile.raw import RAW
@@ -48,9 +56,7 @@ def test_layers_are_probed(sandbox: Sandbox) -> None:
 
 @pytest.mark.skipif(not LINUX, reason="the layers of the jail are Linux's")
 @pytest.mark.parametrize(("name", "source", "allowed"), RAW, ids=[name for name, _, _ in RAW])
-def test_raw_attacks_end_typed_and_in_time(
-    sandbox: Sandbox, name: str, source: str, allowed: tuple[str, ...]
-) -> None:
+def test_raw_attacks_end_typed_and_in_time(sandbox: Sandbox, name: str, source: str, allowed: tuple[str, ...]) -> None:
     start = time.monotonic()
     try:
         outcome = run(sandbox, source).decode()
@@ -187,7 +193,7 @@ def test_unknown_entry(sandbox: Sandbox) -> None:
 
 
 def test_preload_that_does_not_import() -> None:
-    with Sandbox(preload=("autotts.nowhere",)) as made, pytest.raises(SandboxError, match="autotts.nowhere"):
+    with Sandbox(preload=("autotts.nowhere",)) as made, pytest.raises(SandboxError, match=r"autotts\.nowhere"):
         made.spawn("tests.jail_entries:echo")
 
 

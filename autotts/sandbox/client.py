@@ -28,7 +28,7 @@ TICK = 0.25
 REAPING = 10.0
 """Seconds within which the server tells of a death; it needs milliseconds."""
 
-DYING = 1.0
+DYING = 2.0
 """Seconds from the end of a child's channel to the end of its process, for one that does not dawdle."""
 
 

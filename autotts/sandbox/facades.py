@@ -1,220 +1,176 @@
-"""What a program can import and call: facades of modules, never modules, and a short list of builtins.
+"""What a program can import: facades of modules, never modules.
 
-A facade is an immutable object that holds chosen public names. Nothing that a program reaches through one can keep
-memory from one set of globals to the next: stores go through `_write_`, which knows the program's own objects only.
+A facade is an immutable object that holds chosen public names. Nothing that a program reaches through one keeps memory
+from one set of globals to the next: stores to attributes go through `_write_`, which admits the program's own objects
+only, and the few functions that would set attributes or keep caches are replaced.
 """
 
 from __future__ import annotations
 
-import builtins
-import string
-import sys
 from collections.abc import Callable, Mapping, Sequence
+from fractions import Fraction
 from importlib import import_module
 from math import comb
 from types import ModuleType
-from typing import Any, ClassVar
+from typing import Any, NoReturn
 
-from autotts.sandbox.policy import FORBIDDEN_ATTRIBUTES
+from autotts.sandbox import guards, hints
 
-__all__ = ["PROGRAM_MODULE", "Importer"]
+__all__ = ["MODULES", "NUMPY", "Importer"]
 
-PROGRAM_MODULE = "controller"
-"""The `__name__` under which a program runs, and so the `__module__` of its classes."""
-
-_STATISTICS = "mean fmean median median_low median_high mode multimode pstdev pvariance stdev variance quantiles"
-_TYPING = (
-    "Any Callable ClassVar Counter DefaultDict Deque Dict FrozenSet Generator Generic Hashable Iterable Iterator List "
-    "Literal Mapping MutableMapping NamedTuple NoReturn Optional Protocol Sequence Set Sized Tuple Type TypeVar Union "
-    "Final TYPE_CHECKING TypeAlias cast overload"
-)
-_ABCS = "Callable Collection Container Generator Hashable Iterable Iterator Mapping MutableMapping Sequence Set Sized"
 MODULES: dict[str, str] = {
     "math": "*",
-    "statistics": _STATISTICS,
-    "collections": "Counter OrderedDict defaultdict deque namedtuple ChainMap",
-    "collections.abc": _ABCS,
-    "heapq": "heapify heappop heappush heappushpop heapreplace merge nlargest nsmallest",
     "itertools": "*",
-    "functools": "reduce partial lru_cache cache cached_property cmp_to_key total_ordering wraps",
+    "statistics": "NormalDist StatisticsError correlation covariance fmean geometric_mean harmonic_mean "
+    "linear_regression mean median median_grouped median_high median_low mode multimode pstdev pvariance quantiles "
+    "stdev variance",
+    "collections": "ChainMap Counter OrderedDict defaultdict deque namedtuple",
+    "collections.abc": "Callable Collection Container Generator Hashable Iterable Iterator Mapping MutableMapping "
+    "MutableSequence MutableSet Reversible Sequence Set Sized",
+    "heapq": "heapify heappop heappush heappushpop heapreplace merge nlargest nsmallest",
+    "functools": "cache cached_property cmp_to_key lru_cache partial reduce",
     "bisect": "bisect bisect_left bisect_right insort insort_left insort_right",
-    "typing": _TYPING,
-    "dataclasses": "dataclass field replace asdict astuple",
-    "abc": "ABC abstractmethod",
-    "__future__": "annotations",
+    "dataclasses": "FrozenInstanceError InitVar KW_ONLY MISSING asdict astuple field fields is_dataclass replace",
+    "abc": "ABC",
 }
+"""Module → its names that programs may use; `*`: all public ones."""
+
 NUMPY = (
-    "array asarray zeros ones full empty arange linspace mean average median std var sum prod min max amin amax ptp "
-    "argmax argmin argsort sort clip abs absolute exp expm1 log log1p log2 log10 sqrt square power percentile quantile "
-    "unique bincount concatenate stack vstack hstack diff cumsum cumprod dot where any all isnan isfinite isinf floor "
-    "ceil round rint sign maximum minimum nanmean nanmax nanmin nansum searchsorted histogram outer count_nonzero "
-    "nonzero tanh inf nan pi e newaxis float64 float32 int64 int32 bool_ integer floating ndarray"
+    "abs absolute all allclose amax amin any arange argmax argmin argpartition argsort argwhere array array_equal "
+    "asarray atleast_1d average bincount bool_ ceil clip column_stack concatenate copy corrcoef cos count_nonzero "
+    "cumprod cumsum diff digitize divide dot e empty equal exp expand_dims expm1 eye fill_diagonal flatnonzero flip "
+    "float32 float64 floating floor full full_like greater hstack inf int32 int64 integer interp isclose isfinite "
+    "isin isinf isnan less linspace log log10 log1p log2 logical_and logical_not logical_or matmul max maximum mean "
+    "median min minimum mod multiply nan nan_to_num nanmax nanmean nanmedian nanmin nanstd nansum ndarray newaxis "
+    "nonzero ones ones_like outer partition percentile pi power prod ptp quantile ravel repeat reshape rint roll "
+    "round searchsorted sign sin sort split sqrt square squeeze stack std subtract sum take tanh tile transpose "
+    "tril triu trunc unique var vstack where zeros zeros_like"
 )
+"""Ordinary functions of numpy: no files, no raw memory, no random numbers."""
 
-for _module in MODULES:
-    import_module(_module)  # now: after the lock-down nothing can be imported
-
-_BUILTINS = (
-    "abs all any ascii bin bool bytes callable chr classmethod complex dict divmod enumerate filter float format "
-    "frozenset hash hex int isinstance issubclass iter len list map max min next object oct ord pow property range "
-    "repr reversed round set slice sorted staticmethod str sum super tuple zip True False None NotImplemented Ellipsis "
-    "__build_class__ BaseException Exception ArithmeticError AssertionError AttributeError FloatingPointError "
-    "IndexError KeyError LookupError NameError NotImplementedError OverflowError RecursionError RuntimeError "
-    "StopIteration TypeError UnboundLocalError ValueError ZeroDivisionError MemoryError ImportError "
-    "ModuleNotFoundError Warning UserWarning DeprecationWarning"
-)
+_REPLACED: dict[str, dict[str, Any]] = {
+    "typing": hints.TYPING,
+    "functools": {"total_ordering": guards.total_ordering, "wraps": guards.wraps},
+    "dataclasses": {"dataclass": guards.dataclass},
+    "abc": {"abstractmethod": guards.abstractmethod},
+}
+_MUTABLE = (list, dict, set, bytearray, ModuleType)
 
 
 class _Facade:
-    """Base of facades: an instance without a dict."""
+    """Base of facades; each has a class of its own, named after the module, for the sake of error messages."""
 
-    __slots__ = ()
-    _facade_of: ClassVar[str] = ""
+    def __init__(self, names: Mapping[str, Any]) -> None:
+        vars(self).update(names)  # an instance's dict is what Python reads fastest
 
     def __repr__(self) -> str:
-        return f"<facade of {self._facade_of}>"
+        return f"<module {type(self).__name__}>"
+
+    def __setattr__(self, name: str, value: object) -> NoReturn:
+        raise TypeError(f"{self!r} cannot be changed")
+
+    def __delattr__(self, name: str) -> NoReturn:
+        raise TypeError(f"{self!r} cannot be changed")
 
 
-def _facade(name: str, names: Mapping[str, Any]) -> _Facade:
-    body: dict[str, Any] = {key: staticmethod(value) if callable(value) else value for key, value in names.items()}
-    made: _Facade = type(name, (_Facade,), {"__slots__": (), "_facade_of": name, **body})()
+def _facade(module: str, names: Mapping[str, Any]) -> _Facade:
+    made: _Facade = type(module, (_Facade,), {})(names)
     return made
 
 
-def _chosen(module: str, names: str | Sequence[str]) -> dict[str, Any]:
+def _chosen(module: str, names: Sequence[str]) -> dict[str, Any]:
+    """The chosen names of a module; those that this version of it lacks are left out."""
     found = import_module(module)
-    wanted = names.split() if isinstance(names, str) else list(names)
-    if wanted == ["*"]:
-        wanted = [n for n in dir(found) if not n.startswith("_") and not isinstance(getattr(found, n), ModuleType)]
-    return {n: getattr(found, n) for n in wanted if hasattr(found, n)}
+    if list(names) == ["*"]:
+        names = [name for name in dir(found) if not name.startswith("_")]
+    return {n: getattr(found, n) for n in names if hasattr(found, n) and not isinstance(getattr(found, n), _MUTABLE)}
 
 
 class _Beta:
-    """`scipy.stats.beta` as far as published controllers use it: whole-number parameters."""
+    """`scipy.stats.beta` as far as published controllers use it: parameters that are counts."""
 
     __slots__ = ()
 
     def cdf(self, x: float, a: float, b: float) -> float:
-        """I_x(a, b), exact up to one rounding a term: P(X ≥ a) for X ~ Binomial(a + b − 1, x).
+        """I_x(a, b) = P(X ≥ a), X ~ Binomial(a + b − 1, x), rounded once from the exact ratio.
 
         Raises:
             ValueError: a or b is not a whole number of 1 or more.
         """
-        if int(a) != a or int(b) != b or a < 1 or b < 1:
-            raise ValueError(f"beta.cdf is available for whole a, b ≥ 1 only, got a={a}, b={b}")
-        a, b, x = int(a), int(b), min(1.0, max(0.0, float(x)))
-        n = a + b - 1
-        if x == 0.5:
-            return sum(comb(n, k) for k in range(a, n + 1)) / (1 << n)
-        return float(sum(comb(n, k) * x**k * (1 - x) ** (n - k) for k in range(a, n + 1)))
+        if a < 1 or b < 1 or int(a) != a or int(b) != b:
+            raise ValueError(f"beta.cdf is available for whole a, b of 1 or more, got a={a}, b={b}")
+        a, n = int(a), int(a) + int(b) - 1
+        p = min(Fraction(1), max(Fraction(0), Fraction(float(x))))
+        top, whole = p.numerator, p.denominator
+        tail = sum(comb(n, k) * top**k * (whole - top) ** (n - k) for k in range(a, n + 1))
+        return float(Fraction(tail, whole**n))
 
     def sf(self, x: float, a: float, b: float) -> float:
-        """1 − cdf."""
+        """1 − I_x(a, b) = I_{1−x}(b, a)."""
         return 1.0 - self.cdf(x, a, b)
 
 
-class _Formatter(string.Formatter):
-    """`str.format` without attribute or index access: those walk to anywhere."""
-
-    def get_field(self, field_name: str, args: Any, kwargs: Any) -> Any:
-        if "." in field_name or "[" in field_name:
-            raise ValueError(f"format field {field_name!r}: only plain names and numbers; use an f-string")
-        return super().get_field(field_name, args, kwargs)
-
-
-_FORMATTER = _Formatter()
-
-
-def _format_(value: Any, name: str) -> Any:
-    """The guarded read of `.format` and `.format_map`."""
-    if isinstance(value, type) and issubclass(value, str):
-        raise TypeError("str.format as a function is not available; use an f-string")
-    resolved = getattr(value, name)
-    text = getattr(resolved, "__self__", None)
-    if not isinstance(text, str):
-        return resolved
-    if name == "format_map":
-        return lambda mapping: _FORMATTER.vformat(str(text), (), mapping)
-    return lambda *args, **kwargs: _FORMATTER.vformat(str(text), args, kwargs)
-
-
-def _write_(target: Any) -> Any:
-    """Attribute stores: on instances of the program's own classes, and on those classes; on nothing else."""
-    kind = type(target)
-    if kind.__module__ == PROGRAM_MODULE or (isinstance(target, type) and target.__module__ == PROGRAM_MODULE):
-        return target
-    raise TypeError(f"cannot set an attribute of {kind.__name__}: only objects of the program's own classes have them")
-
-
-def _guarded_name(name: Any) -> str:
-    if type(name) is not str or name.startswith("__") or name in FORBIDDEN_ATTRIBUTES or name.startswith("format"):
-        raise AttributeError(f"attribute {str(name)[:40]!r} is not available here")
-    return name
-
-
-def _getattr(target: Any, name: str, *default: Any) -> Any:
-    return getattr(target, _guarded_name(name), *default)
-
-
-def _hasattr(target: Any, name: str) -> bool:
-    return hasattr(target, _guarded_name(name))
-
-
-def _type(value: Any) -> type:
-    if isinstance(value, type):
-        raise TypeError("type(x) of a class is not available here")
-    return type(value)
-
-
-def _print(*_: Any, **__: Any) -> None:
-    """Goes nowhere: a controller has no output but its answer."""
-
-
 class Importer:
-    """Makes the globals of programs.
+    """Makes the globals that programs run in.
 
     Args:
-        extra: further importable modules and the names they show, such as `{"autotts.toolkit": ["majority"]}`.
-        compat: also numpy (ordinary functions) and `scipy.stats.beta`, for class-style files.
+        extra: further importable modules → the names that they show, such as `{"autotts.toolkit": ["majority"]}`.
+        compat: also `numpy` (ordinary functions) and `scipy.stats.beta`, for class-style files.
     """
 
     def __init__(self, extra: Mapping[str, Sequence[str]] | None = None, compat: bool = False) -> None:
-        tree: dict[str, dict[str, Any]] = {}
-        for module, names in {**MODULES, **(extra or {}), **({"numpy": NUMPY} if compat else {})}.items():
-            tree.setdefault(module, {}).update(_chosen(module, names))
+        wanted: dict[str, Sequence[str]] = {module: names.split() for module, names in MODULES.items()}
+        wanted |= extra or {}
+        if compat:
+            wanted["numpy"] = NUMPY.split()
+        tree = {module: _chosen(module, names) for module, names in wanted.items()}
+        for module, names in _REPLACED.items():
+            tree.setdefault(module, {}).update(names)
         if compat:
             tree["scipy.stats"] = {"beta": _Beta()}
-        made: dict[str, _Facade] = {}
-        for module in sorted(tree, key=lambda m: -m.count(".")):
-            made[module] = _facade(module, tree[module])
-            parent, _, leaf = module.rpartition(".")
-            if parent:
-                tree.setdefault(parent, {})[leaf] = made[module]
-        for module in list(tree):
-            made.setdefault(module, _facade(module, tree[module]))
-        self._facades = made
-        self._globals: dict[str, Any] = {"__name__": PROGRAM_MODULE, "_write_": _write_, "_format_": _format_}
-        table = {name: getattr(builtins, name) for name in _BUILTINS.split()}
-        table |= {"getattr": _getattr, "hasattr": _hasattr, "type": _type, "print": _print}
-        table["__import__"] = self._import()
-        self._builtins = table
-        # dataclasses look up the module of a class by name to understand string annotations.
-        stand_in = ModuleType(PROGRAM_MODULE)
-        stand_in.ClassVar = ClassVar  # type: ignore[attr-defined]
-        sys.modules[PROGRAM_MODULE] = stand_in
-
-    def _import(self) -> Callable[..., Any]:
-        facades = self._facades
-        available = ", ".join(sorted(name for name in facades if not name.startswith("__")))
-
-        def import_(name: str, _globals: Any = None, _locals: Any = None, fromlist: Any = (), _level: int = 0) -> Any:
-            facade = facades.get(name)
-            if facade is None:
-                raise ImportError(f"`{name}` cannot be imported here; available: {available}")
-            return facade if fromlist else facades[name.partition(".")[0]]
-
-        return import_
+        self._globals = {**guards.GLOBALS, "__builtins__": {**guards.BUILTINS, "__import__": _importer(_tree(tree))}}
 
     def fresh_globals(self) -> dict[str, Any]:
-        """New globals, sharing nothing that a program can change."""
-        return {**self._globals, "__builtins__": self._builtins.copy()}
+        """New globals, which share nothing with others that a program could change; `exec(code, globals)` runs it."""
+        return self._globals.copy()
+
+
+def _tree(names: dict[str, dict[str, Any]]) -> dict[str, _Facade]:
+    """Facades of modules and of the packages above them, each holding those below it."""
+    for module in list(names):
+        while module := module.rpartition(".")[0]:
+            names.setdefault(module, {})
+    made: dict[str, _Facade] = {}
+    for module in sorted(names, key=lambda name: -name.count(".")):
+        made[module] = _facade(module, names[module])
+        parent, _, leaf = module.rpartition(".")
+        if parent:
+            names[parent][leaf] = made[module]
+    return made
+
+
+def _importer(facades: dict[str, _Facade]) -> Callable[..., Any]:
+    def import_(name: str, _globals: Any = None, _locals: Any = None, fromlist: Any = (), _level: int = 0) -> Any:
+        if type(fromlist) is list:
+            # Not a statement (those have a tuple or None) but PyImport_Import: numpy's C code fetches its own parts
+            # through the built-ins of whoever called it, then takes the module from sys.modules itself.
+            import_module(name)
+            return None
+        facade = facades.get(name)
+        if facade is None:
+            there = ", ".join(
+                sorted(module for module in facades if "." not in module or module.startswith("autotts."))
+            )
+            raise ImportError(f"`{name}` cannot be imported; there are {there}")
+        if not fromlist:
+            return facades[name.partition(".")[0]]
+        for wanted in fromlist:
+            if wanted not in vars(facade):
+                raise ImportError(f"`{name}` has no `{wanted}` here; it has {', '.join(sorted(vars(facade)))}")
+        return facade
+
+    return import_
+
+
+for _module in MODULES:
+    import_module(_module)  # now: after lock-down nothing can be imported

@@ -36,15 +36,16 @@ def line_of_frame(frame: FrameType | None) -> int | None:
 
 def describe(error: BaseException, where: str) -> ProgramError:
     """Whatever ended a program, as a typed outcome with line and place."""
+    line = line_of_traceback(error.__traceback__)
     if isinstance(error, ProgramError):
         found: ProgramError = type(error)(error.message, error.line, error.where)
     elif isinstance(error, MemoryError):
         found = MemoryLimit("asked for more memory than it may have")
-    elif isinstance(error, ImportError):
+    elif isinstance(error, ImportError) and line is not None:
         found = PolicyViolation(_text(error))
     else:
         found = Crashed(f"{type(error).__name__}: {_text(error)}".rstrip(": "))
-    found.line = line_of_traceback(error.__traceback__) if found.line is None else found.line
+    found.line = line if found.line is None else found.line
     found.where = found.where or where
     return found
 

@@ -1,4 +1,4 @@
-"""Landlock: a second wall behind seccomp that denies every file, TCP port and outside signal, where the kernel has it."""
+"""Landlock, where the kernel has it: a second wall behind seccomp that denies files, TCP ports and outside signals."""
 
 from __future__ import annotations
 

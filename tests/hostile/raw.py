@@ -31,11 +31,19 @@ RAW: list[tuple[str, str, tuple[str, ...]]] = [
     ("doubling", "s = 'ab'\nwhile True: s += s", MEMORY),
     ("product", "from itertools import product\nlist(product(range(1000), repeat=5))", (*MEMORY, *CPU)),
     ("swallows MemoryError", "while True:\n try: 'a' * (1 << 40)\n except MemoryError: pass", CPU),
-    ("fills up, then swallows", "x = []\ntry:\n while True: x.append(bytes(1 << 12))\nexcept MemoryError: pass\nraise ValueError", (*MEMORY, *DEAD)),
+    (
+        "fills up, then swallows",
+        "x = []\ntry:\n while True: x.append(bytes(1 << 12))\nexcept MemoryError: pass\nraise ValueError",
+        (*MEMORY, *DEAD),
+    ),
     # ---- stack
     ("recursion", "def f(): return f()\nf()", DEAD),
     ("recursion without a limit", "import sys\nsys.setrecursionlimit(10**9)\ndef f(x): return [f(x)]\nf(1)", STACK),
-    ("recursion through C", "import sys\nsys.setrecursionlimit(10**9)\nclass A:\n def __repr__(self): return repr(self)\nrepr(A())", STACK),
+    (
+        "recursion through C",
+        "import sys\nsys.setrecursionlimit(10**9)\nclass A:\n def __repr__(self): return repr(self)\nrepr(A())",
+        STACK,
+    ),
     ("deep tuple, hashed", "t = ()\nfor _ in range(10**6): t = (t,)\nhash(t)", (*STACK, "done")),
     ("deep iterator, freed", "i = iter(())\nfor _ in range(10**6): i = zip(i)\ndel i", (*STACK, "done")),
     # ---- leaving
@@ -70,7 +78,11 @@ RAW: list[tuple[str, str, tuple[str, ...]]] = [
     ("TCP socket", "import _socket; _socket.socket(2, 1, 0)", DEAD),
     ("Unix socket", "import _socket; _socket.socket(1, 1, 0)", DEAD),
     ("executable memory", "import mmap; mmap.mmap(-1, 4096, prot=7)", DEAD),
-    ("other descriptors", "import os\nfor fd in range(4, 16):\n try: os.write(fd, b'x')\n except OSError: continue\n raise ValueError(fd)", ("done",)),
+    (
+        "other descriptors",
+        "import os\nfor d in range(4, 16):\n try: os.write(d, b'x')\n except OSError: continue\n raise ValueError",
+        ("done",),
+    ),
     ("raises its limits", "import resource; resource.setrlimit(resource.RLIMIT_AS, (-1, -1))", DEAD),
     # ---- output
     ("prints for ever", "while True: print('x' * 1000)", CPU),

@@ -1,0 +1,166 @@
+"""What runs inside a program: its built-ins, and the guards that the policy or the list of built-ins puts in place."""
+
+from __future__ import annotations
+
+import builtins
+import dataclasses
+import functools
+import string
+from abc import abstractmethod as _abstractmethod
+from collections.abc import Callable
+from types import FunctionType
+from typing import Any, ClassVar, TypeVar
+
+from autotts.sandbox.rules import READABLE, forbidden_attribute
+
+__all__ = ["BUILTINS", "GLOBALS", "PROGRAM", "abstractmethod", "dataclass", "total_ordering", "wraps"]
+
+PROGRAM = "<program>"
+"""The `__name__` under which a program runs, and so the `__module__` of its classes; no module can have it."""
+
+_T = TypeVar("_T")
+
+
+def _own(thing: Any) -> bool:
+    """Whether it is an instance of a class of the program, or such a class."""
+    return type(thing).__module__ == PROGRAM or (isinstance(thing, type) and thing.__module__ == PROGRAM)
+
+
+def _write_(target: _T) -> _T:
+    """Stores to attributes: on the program's own objects and classes and nothing else."""
+    # As in _own, without the call: this runs at every store.
+    if type(target).__module__ == PROGRAM or (isinstance(target, type) and target.__module__ == PROGRAM):
+        return target
+    kind = target.__name__ if isinstance(target, type) else type(target).__name__
+    raise TypeError(f"attributes of {kind} cannot be set, only those of the program's own classes; use a dict")
+
+
+class _Formatter(string.Formatter):
+    """`str.format` without attributes and items of its arguments: those walk to anywhere."""
+
+    def get_field(self, field_name: str, args: Any, kwargs: Any) -> Any:
+        if "." in field_name or "[" in field_name:
+            raise ValueError(f"the format field {field_name[:40]!r} reaches into its argument; use an f-string")
+        return super().get_field(field_name, args, kwargs)
+
+
+_formatter = _Formatter()
+
+
+def _format_(target: Any, name: str) -> Any:
+    """Reads of `format` and `format_map`; what counts is whose method it turns out to be (`super().format` is one)."""
+    found = getattr(target, name)
+    if isinstance(target, type) and issubclass(target, str):
+        raise TypeError(f"str.{name} cannot be passed around; use an f-string")
+    template = getattr(found, "__self__", None)
+    if not isinstance(template, str):
+        return found
+    template = str.__str__(template)
+    if name == "format_map":
+        return lambda mapping: _formatter.vformat(template, (), mapping)
+    return lambda *args, **kwargs: _formatter.vformat(template, args, kwargs)
+
+
+def _check_attribute(target: Any, name: object) -> None:
+    if type(name) is not str:
+        raise TypeError("the name of an attribute has to be a str")
+    private = name.startswith("_") and name not in READABLE and not (_own(target) and not name.startswith("__"))
+    if private or forbidden_attribute(name):
+        raise AttributeError(f"attribute {name[:40]!r} is not available")
+
+
+def _getattr(target: Any, name: str, *default: Any) -> Any:
+    """`getattr` for public names, and for private ones of the program's own objects."""
+    _check_attribute(target, name)
+    if name in ("format", "format_map") and (hasattr(target, name) or not default):
+        return _format_(target, name)
+    return getattr(target, name, *default)
+
+
+def _hasattr(target: Any, name: str) -> bool:
+    """`hasattr`; asking for a special method is harmless, as the answer is yes or no."""
+    if type(name) is not str:
+        raise TypeError("the name of an attribute has to be a str")
+    return not forbidden_attribute(name) and hasattr(target, name)
+
+
+def _type(*arguments: Any) -> type:
+    """`type(x)` of an instance: the type of a class would make classes out of text."""
+    if len(arguments) != 1 or isinstance(arguments[0], type):
+        raise TypeError("type() takes one instance here; write classes as class statements")
+    return type(arguments[0])
+
+
+def _print(*_: object, **__: object) -> None:
+    """Goes nowhere: a controller has no output but its answer."""
+
+
+def _needs_own(function: str, cls: Any) -> None:
+    if not (isinstance(cls, type) and cls.__module__ == PROGRAM):
+        raise TypeError(f"{function} works on the program's own classes only")
+
+
+def dataclass(cls: Any = None, /, **options: bool) -> Any:
+    """`dataclasses.dataclass` for the program's own classes; on another it would outlive the episode."""
+    if cls is None:
+        return lambda decorated: dataclass(decorated, **options)
+    _needs_own("dataclass", cls)
+    return dataclasses.dataclass(**options)(cls)
+
+
+def total_ordering(cls: Any) -> Any:
+    """`functools.total_ordering` for the program's own classes."""
+    _needs_own("total_ordering", cls)
+    return functools.total_ordering(cls)
+
+
+def abstractmethod(function: Any) -> Any:
+    """`abc.abstractmethod` for functions of the program: it sets an attribute on them."""
+    if type(function) is FunctionType and function.__module__ == PROGRAM:
+        return _abstractmethod(function)
+    if isinstance(function, property | classmethod | staticmethod):
+        return function
+    raise TypeError("abstractmethod works on the program's own functions only")
+
+
+def wraps(_wrapped: Any, *_: Any, **__: Any) -> Callable[[_T], _T]:
+    """`functools.wraps` that copies nothing: the real one stores attributes of any name on anything."""
+    return lambda wrapper: wrapper
+
+
+_PLAIN = (
+    "abs all any ascii bin bool bytearray bytes callable chr classmethod complex dict divmod enumerate filter float "
+    "format frozenset hash hex int isinstance issubclass iter len list map max min next object oct ord pow property "
+    "range repr reversed round set slice sorted staticmethod str sum super tuple zip True False None NotImplemented "
+    "Ellipsis __build_class__ __debug__"
+)
+
+
+def _exceptions() -> dict[str, type[BaseException]]:
+    """Every built-in exception, but groups, whose handling needs more than the policy allows."""
+    found = {}
+    for name, thing in vars(builtins).items():
+        if isinstance(thing, type) and issubclass(thing, BaseException) and not issubclass(thing, BaseExceptionGroup):
+            found[name] = thing
+    return found
+
+
+BUILTINS: dict[str, Any] = {
+    **{name: getattr(builtins, name) for name in _PLAIN.split()},
+    **_exceptions(),
+    "getattr": _getattr,
+    "hasattr": _hasattr,
+    "type": _type,
+    "print": _print,
+}
+"""The built-ins of a program but `__import__`. A program has no way to the dict itself, so it can be shared."""
+
+GLOBALS: dict[str, Any] = {
+    "__name__": PROGRAM,
+    "_write_": _write_,
+    "_format_": _format_,
+    "_ClassVar_": ClassVar,
+    "_InitVar_": dataclasses.InitVar,
+    "_KW_ONLY_": dataclasses.KW_ONLY,
+}
+"""What the policy's output refers to."""
