@@ -17,7 +17,7 @@ from autotts.errors import InputError
 from autotts.evaluation import load_program
 from autotts.ui.progress import gain_text
 
-__all__ = ["export", "front", "list_", "show"]
+__all__ = ["export", "front", "list_", "pick_run", "run_option", "show"]
 
 run_option = option("--run", "run_name", default=None, metavar="NAME", help="One run.  [default: the last one]")
 ID = 10
@@ -70,7 +70,8 @@ def _listed(row: Listed) -> dict[str, Any]:
     }
 
 
-def _run(store: Archive, name: str | None) -> Run:
+def pick_run(store: Archive, name: str | None) -> Run:
+    """The named run, or the last one."""
     if name is not None:
         return store.run(name)
     runs = store.runs()
@@ -86,7 +87,7 @@ def _run(store: Archive, name: str | None) -> Run:
 def front(run_name: str | None, archive: str, as_json: bool) -> int:
     """The Pareto front of a run: accuracy against tokens over all confirmed programs and β."""
     with Archive(archive, create=False) as store:
-        run = _run(store, run_name)
+        run = pick_run(store, run_name)
         points = store.front(run=run.name)
         ideas = {point.id: program.idea for point in points if (program := store.program(point.id))}
     if as_json:
