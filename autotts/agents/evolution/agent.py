@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterable
+from itertools import zip_longest
 
 from autotts.agents._base import Candidate, Context, Proposal
 from autotts.agents.evolution.genome import Genome
@@ -13,6 +14,10 @@ from autotts.agents.evolution.render import render
 __all__ = ["EvolutionAgent"]
 
 TRIES = 1000
+"""Draws until a source is new; a mutant is an old program now and then, a thousand in a row are not."""
+
+BEST = 4
+"""Programs of the highest gain that may become parents beside the chosen ones."""
 
 
 class EvolutionAgent:
@@ -40,10 +45,11 @@ class EvolutionAgent:
     def _genome(self, context: Context, rng: random.Random, attempt: int) -> tuple[Genome, tuple[str, ...]]:
         if self._random_only:
             return random_genome(rng), ()
-        if context.round == 0 and context.slot < len(SEEDS) and attempt == 0:
+        first_round = context.round <= 1  # round 0, if there is one, holds the baselines
+        if first_round and context.slot < len(SEEDS) and attempt == 0:
             return SEEDS[context.slot], ()
         pool = _parents(context)
-        if not pool or context.round == 0 or rng.random() < 0.1:
+        if not pool or first_round or rng.random() < 0.1:
             return random_genome(rng), ()
         # The best parents first: half as likely with each place.
         first = pool[min(int(rng.expovariate(0.7)), len(pool) - 1)]
@@ -54,13 +60,16 @@ class EvolutionAgent:
 
 
 def _parents(context: Context) -> list[tuple[Candidate, Genome]]:
-    """The chosen parents that have a genome; without any, what was best so far."""
-    chosen = _with_genomes(context.parents)
-    if chosen:
-        return chosen
+    """The best by gain and the chosen parents in turn, as far as they have a genome, each once.
+
+    The chosen ones hold parts of the front, which may be a short stretch of it; gain speaks for the whole curve.
+    """
     measured = [c for c in context.candidates if c.outcome == "ok" and c.gain is not None]
     measured.sort(key=lambda c: -(c.gain or 0.0))
-    return _with_genomes(measured)[:6]
+    best = _with_genomes(measured)[:BEST]
+    chosen = _with_genomes(context.parents)
+    mixed = [pair for both in zip_longest(best, chosen) for pair in both if pair is not None]
+    return list({pair[0].id: pair for pair in mixed}.values())
 
 
 def _with_genomes(candidates: Iterable[Candidate]) -> list[tuple[Candidate, Genome]]:

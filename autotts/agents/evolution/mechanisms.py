@@ -60,23 +60,23 @@ class Mechanism:
     weight: float = 1.0
 
 
-LIMIT = Knob("limit", (2, 6), (48, 64), "geometric")
+LIMIT = Knob("limit", (3, 5), (48, 64), "geometric")
 
 MECHANISMS: tuple[Mechanism, ...] = (
     # ---- opening -----------------------------------------------------------------------------------------------
     Mechanism(
         "opening", "few", "opens a few branches",
-        (LIMIT, Knob("n_init", (1, 3), (3, 12), "count")),
+        (LIMIT, Knob("n_init", (2, 4), (4, 16), "count")),
         loop='min(int(knobs["n_init"]), limit)',
     ),
     Mechanism(
         "opening", "wide", "opens a row of branches",
-        (LIMIT, Knob("n_init", (2, 4), (12, 64), "geometric")),
+        (LIMIT, Knob("n_init", (3, 5), (16, 64), "geometric")),
         loop='min(int(knobs["n_init"]), limit)',
     ),
     Mechanism("opening", "all", "opens all branches at once", (LIMIT,), loop="limit"),
     # ---- depth allocation --------------------------------------------------------------------------------------
-    Mechanism("depth", "lockstep", "runs them abreast", loop="episode.advance(episode.active)", weight=2),
+    Mechanism("depth", "lockstep", "runs them abreast", loop="episode.advance(episode.active)", weight=3),
     Mechanism(
         "depth", "burst", "lets agreeing ones run ahead",
         loop="""\
@@ -85,13 +85,14 @@ ahead = [i for i in live if i in latest and latest[i] == leader and not episode.
 episode.advance(ahead)""",
         needs=("latest", "live"),
     ),
-    Mechanism("depth", "finish", "reads each to its end", loop="episode.finish(episode.active)"),
+    Mechanism("depth", "finish", "reads each to its end", loop="episode.finish(episode.active)", weight=0.5),
     Mechanism(
         "depth", "deepest", "runs the deepest ones first",
         (Knob("focus", (1, 4), (4, 32), "geometric"),),
         loop="""\
 deepest = sorted(episode.active, key=episode.depth, reverse=True)
 episode.advance(deepest[: int(knobs["focus"])])""",
+        weight=0.3,
     ),
     # ---- reading -----------------------------------------------------------------------------------------------
     Mechanism("reading", "finals", "counts final answers"),
@@ -106,7 +107,7 @@ steady = [i for i in live if held[i] >= knobs["hold"] and latest[i] != UNPARSED]
 ballots += [latest[i] for i in steady]
 episode.prune(steady)""",
         needs=("latest", "live", "UNPARSED"),
-        weight=2,
+        weight=0.3,
     ),
     # ---- widening ----------------------------------------------------------------------------------------------
     Mechanism("widening", "none", "opens no more"),
@@ -153,6 +154,7 @@ episode.prune([i for i, steps in off.items() if steps >= knobs["patience"] and i
         "pruning", "cap", "cuts very long branches",
         (Knob("cap", (12, 40), (24, 80), "count"),),
         loop='episode.prune([i for i in episode.active if episode.depth(i) >= knobs["cap"]])',
+        weight=0.3,
     ),
     Mechanism(
         "pruning", "overtime", "cuts branches that run much longer than those that finished",
@@ -162,6 +164,15 @@ if len(lengths) > 1:
     longest = knobs["overtime"] * median(lengths)
     episode.prune([i for i in episode.active if episode.depth(i) > longest])""",
         needs=("lengths", "median"),
+    ),
+    Mechanism(
+        "pruning", "stragglers", "cuts branches that run longer than those that finished and disagree with the leader",
+        (Knob("overtime", (0.7, 1.3), (1.0, 2.5)),),
+        loop="""\
+if lengths and leader is not None:
+    longest = knobs["overtime"] * median(lengths)
+    episode.prune([i for i in live if latest[i] != leader and episode.depth(i) > longest])""",
+        needs=("latest", "live", "lengths", "median"), weight=2,
     ),
     # ---- stopping ----------------------------------------------------------------------------------------------
     Mechanism(
@@ -207,6 +218,14 @@ left = max(1, limit - len(ballots))
 if n1 - n2 >= knobs["sigmas"] * math.sqrt(left):
     break""",
         needs=("math",),
+    ),
+    Mechanism(
+        "stopping", "settled", "stops when those still running can hardly turn the vote",
+        (Knob("min_ballots", (1, 2), (2, 6), "count"), Knob("turn", (0.1, 0.5), (0.4, 1.0))),
+        loop="""\
+if len(ballots) >= knobs["min_ballots"] and n1 - n2 > knobs["turn"] * len(episode.active):
+    break""",
+        weight=2,
     ),
     # ---- giving up ---------------------------------------------------------------------------------------------
     Mechanism("giving_up", "never", "", weight=2),

@@ -40,7 +40,7 @@ def normal(genome: Genome) -> Genome:
     """
     if genome.gene("depth").variant == "deepest":
         genome = genome.with_gene("reading", Gene("finals"))
-        if genome.gene("pruning").variant == "disagreement":
+        if genome.gene("pruning").variant in ("disagreement", "stragglers"):
             genome = genome.with_gene("pruning", Gene("none"))
     if genome.gene("depth").variant == "finish":
         genome = genome.with_gene("reading", Gene("finals")).with_gene("pruning", Gene("none"))
