@@ -3,7 +3,16 @@
 from autotts.replay.answers import get_equivalence
 from autotts.replay.environment import UNPARSED, Environment, Question, Trajectory
 from autotts.replay.episode import Episode, Table, TableSource
-from autotts.replay.formats import SCHEMA, load_environment, load_environments, save_environment
+from autotts.replay.formats import (
+    SCHEMA,
+    environment_files,
+    load_environment,
+    load_environments,
+    read_environment,
+    save_environment,
+)
+from autotts.replay.summary import summarize
+from autotts.replay.synthetic import synthetic_environments
 from autotts.replay.tables import answer_ids, table_of
 
 __all__ = [
@@ -16,9 +25,13 @@ __all__ = [
     "TableSource",
     "Trajectory",
     "answer_ids",
+    "environment_files",
     "get_equivalence",
     "load_environment",
     "load_environments",
+    "read_environment",
     "save_environment",
+    "summarize",
+    "synthetic_environments",
     "table_of",
 ]

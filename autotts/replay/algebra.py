@@ -104,8 +104,8 @@ def _multiply(a: Polynomial, b: Polynomial) -> Polynomial:
                 exponents[atom] = exponents.get(atom, 0) + exponent
             atoms = tuple(sorted((atom, exponent) for atom, exponent in exponents.items() if exponent))
             monomial = ((root_a // common) * (root_b // common), atoms)
-            result = _add(result, {monomial: value_a * value_b * common})
-    return result
+            result[monomial] = result.get(monomial, Fraction(0)) + value_a * value_b * common
+    return _checked({monomial: value for monomial, value in result.items() if value})
 
 
 def _invert(a: Polynomial) -> Polynomial:

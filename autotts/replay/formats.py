@@ -24,7 +24,14 @@ from autotts.replay.answers import BUILT_IN, get_equivalence
 from autotts.replay.environment import Environment, Question, Trajectory
 from autotts.replay.validate import Place, make_branch, make_header, text_of
 
-__all__ = ["SCHEMA", "load_environment", "load_environments", "save_environment"]
+__all__ = [
+    "SCHEMA",
+    "environment_files",
+    "load_environment",
+    "load_environments",
+    "read_environment",
+    "save_environment",
+]
 
 SCHEMA = "autotts.environment/1"
 """Format and version, in the header of every file that we write."""
@@ -55,7 +62,7 @@ def load_environments(patterns: Sequence[str | Path], equivalence: str | None = 
             loaded = synthetic_environments(text.removeprefix("synthetic:"))
             environments += [_equate(environment, equivalence or "exact") for environment in loaded]
             continue
-        for path in _expand(text):
+        for path in environment_files(text):
             if path.resolve() not in seen:
                 seen.add(path.resolve())
                 environments.append(load_environment(path, equivalence))
@@ -74,10 +81,7 @@ def load_environment(path: str | Path, equivalence: str | None = None) -> Enviro
     Raises:
         InputError: the file cannot be read or is not valid; names file, line, question, branch and field.
     """
-    path = Path(path)
-    data = _read(path)
-    head = data[:64].lstrip()
-    environment = _load_paper(path, data) if head.startswith(b"[") else _load_lines(path, data)
+    environment = read_environment(path)
     if equivalence is None and environment.equivalence not in BUILT_IN:
         # A data file must not decide which code runs.
         raise InputError(
@@ -85,6 +89,19 @@ def load_environment(path: str | Path, equivalence: str | None = None) -> Enviro
             f"allow it with --equivalence {environment.equivalence}, or choose one of {', '.join(BUILT_IN)}"
         )
     return _equate(environment, equivalence or environment.equivalence)
+
+
+def read_environment(path: str | Path) -> Environment:
+    """Load one file with its answers as they are written: the header's equivalence is named, not yet applied.
+
+    Raises:
+        InputError: as `load_environment`.
+    """
+    path = Path(path)
+    data = _read(path)
+    # A byte order mark and blanks may come first.
+    head = data[:64].removeprefix(b"\xef\xbb\xbf").lstrip()
+    return _load_paper(path, data) if head.startswith(b"[") else _load_lines(path, data)
 
 
 def save_environment(environment: Environment, path: str | Path) -> None:
@@ -128,8 +145,12 @@ def _equate(environment: Environment, name: str) -> Environment:
     return environment.with_equivalence(name, get_equivalence(name))
 
 
-def _expand(pattern: str) -> list[Path]:
-    """The files behind a pattern, sorted; a file whose name looks like a glob is taken as it stands."""
+def environment_files(pattern: str) -> list[Path]:
+    """The files behind a pattern, sorted; a file whose name looks like a glob is taken as it stands.
+
+    Raises:
+        InputError: there is none.
+    """
     path = Path(pattern).expanduser()
     if path.is_file():
         return [path]
