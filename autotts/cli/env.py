@@ -105,14 +105,14 @@ def inspect(path: str, equivalence: str | None, as_json: bool) -> None:
 
 
 def _show(summary: Mapping[str, Any]) -> None:
-    n = summary["of_branches"]
+    n = summary["max_branches"]
     table = Table(title=f"{summary['name']}  ({summary['hash'][:12]})", show_header=False)
     table.add_column(style="bold")
     table.add_column()
     low, high = summary["branches_per_question"]
     each = str(low) if low == high else f"{low} to {high}"
     rows: list[tuple[str, str]] = [
-        ("questions", f"{summary['n_questions']} with {each} branches each, {summary['n_branches']:,} in all"),
+        ("questions", f"{summary['questions']} with {each} branches each, {summary['branches']:,} in all"),
         ("interval", f"{summary['interval']} tokens, a probe costs {summary['kappa_probe']}, at most {n} branches"),
         ("equivalence", summary["equivalence"]),
         ("depths (intervals)", _line(summary["depths"], "{:.0f}")),
@@ -122,9 +122,7 @@ def _show(summary: Mapping[str, Any]) -> None:
         ("  cut off by the recording", f"{summary['share_truncated']:.1%}"),
         ("unparsed", f"{summary['unparsed_probes']:.1%} of probes, {summary['unparsed_finals']:.1%} of final answers"),
         ("signals", ", ".join(summary["signals"]) or "none"),
-        ("pass@1", f"{summary['pass_at_1']:.1f} %"),
-        (f"majority@{n}", f"{summary['majority']:.1f} %"),
-        (f"oracle@{n}", f"{summary['oracle']:.1f} %"),
+        *((name, f"{summary[name]:.1f} %") for name in ("pass@1", f"majority@{n}", f"oracle@{n}")),
         ("gold never seen", ", ".join(summary["gold_never_seen"]) or "on no question"),
         ("majority stays after", _line(summary["majority_settles_after_branches"], "{:.0f}") + " branches"),
         ("answer stays from", _line(summary["answer_settles_at_relative_depth"], "{:.2f}") + " of the depth"),
@@ -136,12 +134,7 @@ def _show(summary: Mapping[str, Any]) -> None:
 
 
 def _merge_rows(latex: Mapping[str, Any]) -> list[tuple[str, str]]:
-    scores = latex["scores"]
-    changes = ", ".join(
-        f"{label} {scores[name][0]:.1f} → {scores[name][1]:.1f}"
-        for name, label in (("pass_at_1", "pass@1"), ("majority", "majority"), ("oracle", "oracle"))
-        if scores[name][0] != scores[name][1]
-    )
+    changes = ", ".join(f"{name} {a:.1f} → {b:.1f}" for name, (a, b) in latex["scores"].items() if a != b)
     rows = [
         (
             "latex would merge",

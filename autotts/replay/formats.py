@@ -235,7 +235,12 @@ def _load_lines(path: Path, data: bytes) -> Environment:
     if not lines:
         raise InputError(f'{path}: is empty; expected a header line with "schema": "{SCHEMA}"')
     place = Place(path, line=lines[0][0])
-    fields = make_header(place, _parse(place, lines[0][1]), SCHEMA)
+    try:
+        header = _parse(place, lines[0][1])
+    except InputError as error:
+        expected = f'the paper\'s JSON (a list), or JSON Lines with a header first ("schema": "{SCHEMA}")'
+        raise InputError(f"{error}; expected {expected}") from error
+    fields = make_header(place, header, SCHEMA)
     shared: dict[str, str] = {}
     questions: list[Question] = []
     seen: dict[str, int] = {}
