@@ -50,11 +50,11 @@ class Config:
     """
 
     agent: str = "evolution"
-    rounds: int = 5
+    rounds: int = 4
     proposals_per_round: int = 4
     seed: int = 0
     betas: int = 11
-    seeds: int = 16
+    seeds: int = 10
     screen_seeds: int = 2
     envs: tuple[str, ...] = ()
     equivalence: str | None = None

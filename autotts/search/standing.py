@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol as Typing
+from typing import Any
+from typing import Protocol as Typing
 
 import numpy as np
 import numpy.typing as npt

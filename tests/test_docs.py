@@ -1,0 +1,57 @@
+"""Every command in README and docs is run, in order, on a small search."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+SMALL = {
+    "AUTOTTS_ROUNDS": "1",
+    "AUTOTTS_PROPOSALS_PER_ROUND": "2",
+    "AUTOTTS_SEEDS": "2",
+    "AUTOTTS_SCREEN_SEEDS": "1",
+    "AUTOTTS_BETAS": "3",
+}
+"""What a test can wait for; every option has such a variable."""
+
+
+def commands(text: str, kind: str) -> list[str]:
+    blocks: list[str] = re.findall(rf"<!-- {kind} -->\n```bash\n(.*?)```", text, re.S)
+    return [line for block in blocks for line in block.splitlines() if line.strip()]
+
+
+def test_the_readme_runs_as_written(tmp_path: Path) -> None:
+    readme = (ROOT / "README.md").read_text()
+    (setup,) = commands(readme, "setup")
+    search = setup.split("&&")[-1].strip()
+    assert search.endswith("/autotts search")
+    environment = {**os.environ, **SMALL}
+    for command in ["autotts search", *commands(readme, "run")]:
+        words = [sys.executable, "-m", "autotts", *shlex.split(command)[1:]]
+        done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, env=environment, timeout=400)
+        assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+    assert (tmp_path / "controller.py").read_text().startswith('"""')
+
+
+def test_every_bash_block_says_who_runs_it() -> None:
+    for page in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]:
+        text = page.read_text()
+        assert text.count("```bash") == len(re.findall(r"<!-- (?:setup|test|run|benchmark) -->\n```bash", text)), page
+
+
+def test_links_at_the_top_lead_into_the_package() -> None:
+    for name in ("sandbox", "archive", "prompts"):
+        assert (ROOT / name).resolve() == ROOT / "autotts" / name
+
+
+def test_importing_the_package_is_cheap() -> None:
+    code = (
+        "import sys, autotts; print(len([m for m in sys.modules if m.split('.')[0] in ('numpy', 'openai', 'docker')]))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "0"
