@@ -73,6 +73,7 @@ MECHANISMS: tuple[Mechanism, ...] = (
         "opening", "wide", "opens a row of branches",
         (LIMIT, Knob("n_init", (3, 5), (16, 64), "geometric")),
         loop='min(int(knobs["n_init"]), limit)',
+        weight=2,
     ),
     Mechanism("opening", "all", "opens all branches at once", (LIMIT,), loop="limit"),
     # ---- depth allocation --------------------------------------------------------------------------------------
@@ -143,12 +144,12 @@ if step >= knobs["widen_from"] and opened < limit and CONFIDENCE < knobs["doubt"
     Mechanism("pruning", "none", "gives none up"),
     Mechanism(
         "pruning", "disagreement", "abandons branches that disagree with the leader for long",
-        (Knob("patience", (2, 8), (6, 24), "count"),),
+        (Knob("patience", (3, 9), (12, 28), "count"),),
         setup="off: dict[int, int] = {}",
         loop="""\
 off = {i: off.get(i, 0) + 1 for i in live if leader is not None and latest[i] != leader}
 episode.prune([i for i, steps in off.items() if steps >= knobs["patience"] and i in latest])""",
-        needs=("latest", "live"),
+        needs=("latest", "live"), weight=4,
     ),
     Mechanism(
         "pruning", "cap", "cuts very long branches",
@@ -163,7 +164,7 @@ episode.prune([i for i, steps in off.items() if steps >= knobs["patience"] and i
 if len(lengths) > 1:
     longest = knobs["overtime"] * median(lengths)
     episode.prune([i for i in episode.active if episode.depth(i) > longest])""",
-        needs=("lengths", "median"),
+        needs=("lengths", "median"), weight=0.7,
     ),
     Mechanism(
         "pruning", "stragglers", "cuts branches that run longer than those that finished and disagree with the leader",
@@ -172,7 +173,17 @@ if len(lengths) > 1:
 if lengths and leader is not None:
     longest = knobs["overtime"] * median(lengths)
     episode.prune([i for i in live if latest[i] != leader and episode.depth(i) > longest])""",
-        needs=("latest", "live", "lengths", "median"), weight=2,
+        needs=("latest", "live", "lengths", "median"), weight=0.5,
+    ),
+    Mechanism(
+        "pruning", "overruled", "abandons branches that disagree with a sure leader for long",
+        (Knob("patience", (2, 6), (8, 24), "count"), Knob("sure", (0.6, 0.8), (0.6, 0.95))),
+        setup="off: dict[int, int] = {}",
+        loop="""\
+off = {i: off.get(i, 0) + 1 for i in live if leader is not None and latest[i] != leader}
+if CONFIDENCE >= knobs["sure"]:
+    episode.prune([i for i, steps in off.items() if steps >= knobs["patience"] and i in latest])""",
+        needs=("latest", "live", "confidence"),
     ),
     # ---- stopping ----------------------------------------------------------------------------------------------
     Mechanism(
@@ -217,7 +228,7 @@ if n1 - n2 >= knobs["lead"]:
 left = max(1, limit - len(ballots))
 if n1 - n2 >= knobs["sigmas"] * math.sqrt(left):
     break""",
-        needs=("math",),
+        needs=("math",), weight=2,
     ),
     Mechanism(
         "stopping", "settled", "stops when those still running can hardly turn the vote",
@@ -255,7 +266,7 @@ if episode.tokens >= knobs["ceiling"] * episode.interval:
         loop="""\
 weights = [1 / (1 + rank / knobs["early"]) for rank in range(len(ballots))]
 leader, n1, n2 = weighted_vote(ballots, weights)""",
-        needs=("weighted_vote",),
+        needs=("weighted_vote",), weight=1.5,
     ),
     Mechanism(
         "vote", "short", "vote in which short branches weigh more",
@@ -264,7 +275,7 @@ leader, n1, n2 = weighted_vote(ballots, weights)""",
 shortest = min(lengths, default=1)
 weights = [(shortest / length) ** knobs["power"] for length in lengths]
 leader, n1, n2 = weighted_vote(ballots, weights)""",
-        needs=("lengths", "weighted_vote"),
+        needs=("lengths", "weighted_vote"), weight=1.5,
     ),
     Mechanism(
         "vote", "partial", "vote to which unfinished branches add a share",
@@ -272,7 +283,7 @@ leader, n1, n2 = weighted_vote(ballots, weights)""",
         loop="""\
 current = list(latest.values())
 leader, n1, n2 = weighted_vote(ballots + current, [1.0] * len(ballots) + [knobs["partial"]] * len(current))""",
-        needs=("latest", "live", "weighted_vote"),
+        needs=("latest", "live", "weighted_vote"), weight=0.4,
     ),
 )  # fmt: skip
 

@@ -40,7 +40,7 @@ def normal(genome: Genome) -> Genome:
     """
     if genome.gene("depth").variant == "deepest":
         genome = genome.with_gene("reading", Gene("finals"))
-        if genome.gene("pruning").variant in ("disagreement", "stragglers"):
+        if genome.gene("pruning").variant in ("disagreement", "stragglers", "overruled"):
             genome = genome.with_gene("pruning", Gene("none"))
     if genome.gene("depth").variant == "finish":
         genome = genome.with_gene("reading", Gene("finals")).with_gene("pruning", Gene("none"))
@@ -127,6 +127,16 @@ SEEDS: tuple[Genome, ...] = (
         stopping=("first", {"enough": (2, 40)}),
         giving_up=("never", {}),
         vote=("parsed", {}),
+    ),
+    _seed(  # like parallel probing
+        opening=("wide", {"limit": (4, 64), "n_init": (4, 48)}),
+        depth=("lockstep", {}),
+        reading=("finals", {}),
+        widening=("none", {}),
+        pruning=("disagreement", {"patience": (5, 16)}),
+        stopping=("settled", {"min_ballots": (2, 4), "turn": (0.3, 1.0)}),
+        giving_up=("never", {}),
+        vote=("majority", {}),
     ),
 )
 """Ordinary assemblies that a search starts from."""
