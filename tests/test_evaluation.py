@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from autotts.errors import InputError, InvalidSchedule, PolicyViolation
+from autotts.errors import InputError, InvalidSchedule, LookAhead, Nondeterministic, PolicyViolation
 from autotts.evaluation import Evaluator, Program, Protocol, load_program, parse_betas, shipped
 from autotts.replay import Environment, load_environment
 from tests.small import small_environment
@@ -102,6 +102,25 @@ def test_a_violation_names_line_and_advice() -> None:
         evaluator.check(Program.from_source("def schedule(beta):\n    return {}\nx = open('gold')\n"))
     assert caught.value.line == 3
     assert "open" in caught.value.message
+
+
+class TwoFaced(Evaluator):
+    """Confirms another program than it screens: what a program with a second personality looks like."""
+
+    def run(self, program: Program, protocol: Protocol, source: Any = "screen", progress: Any = None) -> Any:
+        return super().run(shipped("asc") if source == "confirm" else program, protocol, source, progress)
+
+
+def test_screening_and_confirming_must_agree_action_by_action() -> None:
+    protocol = Protocol((0.5,), (0, 1))
+    with TwoFaced([small_environment()]) as evaluator:
+        screened = evaluator.run(shipped("sc"), protocol)
+        with pytest.raises(LookAhead, match="β=0.5"):
+            evaluator.confirm(shipped("sc"), protocol, screened, protocol)
+        for result in screened:
+            result.digests[:] += 1
+        with pytest.raises(Nondeterministic):
+            evaluator.confirm(shipped("sc"), protocol, screened, protocol)
 
 
 def test_betas() -> None:

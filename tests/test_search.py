@@ -135,10 +135,10 @@ HOSTILE = {
     ),
     "def schedule(beta):\n    return {}\ndef solve(episode, knobs):\n    episode.advance(3)\n": "InadmissibleAction",
     "def schedule(beta):\n    return {}\ndef solve(episode, knobs):\n    return 'a7'\n": "InadmissibleAction",
-    # Peeks: goes by an answer of the table that was not paid for.
+    # Would go by a branch that was not paid for.
     "def schedule(beta):\n    return {}\ndef solve(episode, knobs):\n    i = episode.branch()\n"
     "    rows = getattr(episode._source, '_totals', [0])\n    if rows[0] % 2:\n        episode.branch()\n"
-    "    return episode.probe(i)\n": "LookAhead",
+    "    return episode.probe(i)\n": "PolicyViolation",
 }
 
 
