@@ -21,7 +21,7 @@ def raw(channel: Channel) -> None:
 
 def jailed(channel: Channel) -> None:
     """Run the source that comes in under the policy; `result` goes back as text."""
-    importer = Importer()
+    importer = Importer(compat=True)
     namespace: dict[str, Any] = importer.fresh_globals()
     exec(compile_program(channel.recv().decode()), namespace)
     channel.send(str(namespace.get("result")).encode())

@@ -6,6 +6,7 @@ are imported once (and frozen for the garbage collector), and it ends when the h
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import json
 import os
@@ -19,6 +20,19 @@ from typing import Any
 from autotts.sandbox.jail import run_child
 
 __all__ = ["main"]
+
+_LAZY = (
+    "_pylong",
+    "encodings.latin_1",
+    "encodings.utf_16",
+    "encodings.utf_32",
+    "encodings.unicode_escape",
+    "linecache",
+)
+"""Modules that Python itself imports when it first needs them, which after lock-down is too late."""
+
+_PARTS = {"numpy": ("numpy._core._methods", "numpy.core._methods", "numpy.ma")}
+"""The same for a module that is preloaded."""
 
 
 class _Server:
@@ -102,6 +116,9 @@ def main(descriptor: int, preload: Sequence[str]) -> None:
         except Exception as error:  # the host raises it
             control.sendall(f"cannot import {module}: {type(error).__name__}: {error}".encode()[:4096])
             return
+    for module in (*_LAZY, *(part for name in preload for part in _PARTS.get(name, ()))):
+        with contextlib.suppress(ImportError):  # each exists in some versions only
+            import_module(module)
     server = _Server(control)
     gc.collect()
     gc.freeze()
