@@ -1,6 +1,6 @@
 """Is the search a search? Evolution against random sampling of the same space, at equal evaluations.
 
-    python benchmarks/search_quality.py [--env PATTERN]... [--seeds 5] [--rounds 8] [--quick] [--out PATH]
+    python benchmarks/search_quality.py [--env PATTERN]... [--seeds 3] [--rounds 8] [--quick] [--out PATH]
 
 Each search sees every other question. Its best new program (baselines do not count) is then scored on seeds that the
 search never saw, on the same questions and on the other half. Programs run in this process, without the sandbox: the
@@ -199,7 +199,7 @@ def report(results: dict[tuple[int, str], Outcome], facts: dict[str, str]) -> st
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--env", action="append", help="environments, as `autotts search --env` takes them")
-    parser.add_argument("--seeds", type=int, default=5, help="searches a mode")
+    parser.add_argument("--seeds", type=int, default=3, help="searches a mode")
     parser.add_argument("--rounds", type=int, default=8, help=f"rounds of {PROPOSALS} proposals")
     parser.add_argument("--betas", type=int, default=6)
     parser.add_argument("--episodes", type=int, default=4, help="episode seeds that a search plays")
@@ -223,7 +223,7 @@ def main() -> None:
     size = f"{len(halves[0][0].questions)} and {len(halves[1][0].questions)} questions"
     origin = "given by `--env`" if options.env else "recorded" if recorded else "synthetic: no recording is at hand"
     facts = {
-        "Command": f"`python benchmarks/search_quality.py {shlex.join(sys.argv[1:])}`".replace(" `", "`"),
+        "Command": f"`{shlex.join(['python', 'benchmarks/search_quality.py', *sys.argv[1:]])}`",
         "Data": f"{', '.join(e.name for e in environments)} ({origin}); every other question is searched on ({size})",
         "Size": f"{options.rounds} rounds × {PROPOSALS} proposals a search; {options.betas} β; episode seeds "
         f"{options.episodes} (search), {options.fresh} others (fresh)",

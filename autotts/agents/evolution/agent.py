@@ -62,10 +62,11 @@ class EvolutionAgent:
 def _parents(context: Context) -> list[tuple[Candidate, Genome]]:
     """The best by gain and the chosen parents in turn, as far as they have a genome, each once.
 
-    The chosen ones hold parts of the front, which may be a short stretch of it; gain speaks for the whole curve.
+    The chosen ones hold parts of the front, which may be a short stretch of it; gain speaks for the whole curve. A
+    standard error is taken off, as a gain that a few questions carry is the less likely to be there on others.
     """
     measured = [c for c in context.candidates if c.outcome == "ok" and c.gain is not None]
-    measured.sort(key=lambda c: -(c.gain or 0.0))
+    measured.sort(key=lambda c: (c.gain_se or 0.0) - (c.gain or 0.0))
     best = _with_genomes(measured)[:BEST]
     chosen = _with_genomes(context.parents)
     mixed = [pair for both in zip_longest(best, chosen) for pair in both if pair is not None]
