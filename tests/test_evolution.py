@@ -58,6 +58,11 @@ def candidate(number: int, genome: Genome, gain: float) -> Candidate:
     return Candidate(f"p{number}", source, "", "evolution", genome.to_json(), "ok", gain, 0.01, False, 0, number, ())
 
 
+def baseline() -> Candidate:
+    """What round 0 leaves behind: a program without a genome."""
+    return Candidate("cmc", "source", "", "baseline", "", "ok", 0.0, 0.0, True, 0, 0, ())
+
+
 def test_programs_are_distinct(pool: list[Genome]) -> None:
     sources = {render(genome) for genome in pool}
     assert len(sources) >= 0.97 * len(set(pool))
@@ -111,10 +116,10 @@ def test_programs_read_as_written_by_hand(pool: list[Genome], tmp_path: Path) ->
 
 def test_proposals_are_repeatable_and_new() -> None:
     agent = EvolutionAgent()
-    told: list[Candidate] = []
+    told = [baseline()]
     for number in range(24):
         parents = tuple(sorted(told, key=lambda c: -(c.gain or 0))[:3])
-        context = Context(number // 4, number % 4, tuple(told), parents)
+        context = Context(1 + number // 4, number % 4, tuple(told), parents)
         first, second = (agent.propose(context, random.Random(number)) for _ in range(2))
         assert first == second
         assert first.source not in {c.source for c in told}
@@ -122,7 +127,22 @@ def test_proposals_are_repeatable_and_new() -> None:
         assert genome is not None
         assert render(genome) == first.source
         told.append(candidate(number, genome, random.Random(number).random()))
-    assert any(agent.propose(Context(6, s, tuple(told), tuple(told[:3])), random.Random(s)).parents for s in range(4))
+    assert any(agent.propose(Context(7, s, tuple(told), tuple(told[:3])), random.Random(s)).parents for s in range(4))
+
+
+def test_first_round_starts_from_the_ordinary_assemblies() -> None:
+    context = [Context(1, slot, (baseline(),), (baseline(),)) for slot in range(len(SEEDS))]
+    proposals = [EvolutionAgent().propose(c, random.Random(0)) for c in context]
+    assert [p.source for p in proposals] == [render(genome) for genome in SEEDS]
+    assert all(p.parents == () for p in proposals)
+
+
+def test_an_assembly_that_is_known_already_is_not_proposed_again() -> None:
+    known = tuple(candidate(number, genome, 0.0) for number, genome in enumerate(SEEDS))
+    for slot in range(4):
+        assert EvolutionAgent().propose(Context(1, slot, known, ()), random.Random(slot)).source not in {
+            c.source for c in known
+        }
 
 
 @pytest.mark.parametrize("answer", ["prose", SEEDS[0].to_json().replace("burst", "vanished")])
