@@ -203,7 +203,7 @@ def test_preload_that_does_not_import() -> None:
 def test_hashes_are_the_same_in_every_server() -> None:
     seen = set()
     for _ in range(2):
-        with Sandbox(preload=("tests.jail_entries",)) as made:
+        with Sandbox(preload=("tests.jail_entries", "numpy")) as made:
             seen.add(run(made, "result = list({'a', 'b', 'c', 'd', 'e', 'f'})", "jailed"))
     assert len(seen) == 1
 
@@ -227,7 +227,8 @@ parts = [
     np.linspace(0, 1, 5), np.full((2, 2), np.inf), np.digitize([1], [0, 2]), np.array_equal(x, x), str(x),
     repr(x),
     np.max(x, axis=1), x.argmax(), np.dot([1, 2], [3, 4]), np.outer([1], [2]), np.exp(x), np.float64(1.5),
-    x.astype(int), np.array(["a", "b"]) == "a", np.array([1, "a", None], dtype=object), beta.cdf(0.5, 3, 4), x[x > 1].size,
+    x.astype(int), np.array(["a", "b"]) == "a", np.array([1, "a", None], dtype=object), beta.cdf(0.5, 3, 4),
+    x[x > 1].size,
 ]
 result = len(parts)
 """,
