@@ -115,7 +115,7 @@ def test_screening_and_confirming_must_agree_action_by_action() -> None:
     protocol = Protocol((0.5,), (0, 1))
     with TwoFaced([small_environment()]) as evaluator:
         screened = evaluator.run(shipped("sc"), protocol)
-        with pytest.raises(LookAhead, match="β=0.5"):
+        with pytest.raises(LookAhead, match=r"β=0\.5"):
             evaluator.confirm(shipped("sc"), protocol, screened, protocol)
         for result in screened:
             result.digests[:] += 1
