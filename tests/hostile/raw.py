@@ -1,6 +1,6 @@
 """Attacks with full builtins, against the operating system's layers alone: (name, source, outcomes that may follow).
 
-Sources: the resource bombs and escapes that every sandbox for Python meets; docs/sandbox.md lists the layers.
+Sources: the resource bombs and escapes that every sandbox for Python meets; docs/architecture.md lists the layers.
 """
 
 from __future__ import annotations
