@@ -180,7 +180,7 @@ def test_bad_input_is_one_sentence_and_exit_code_two(world: Path) -> None:
         (["evaluate", "cmc", "--set", "x"], "knob=value"),
         (["search", "--agent", "nobody", "--env", "tiny-a.jsonl"], "no such agent"),
         (["resume", "run-7", "--archive", "none.db"], "none.db"),
-        (["search", "--env", "tiny-a.jsonl", "--seeds", "1"], "--screen-seeds"),
+        (["search", "--env", "tiny-a.jsonl", "--seeds", "1", "--screen-seeds", "2"], "--screen-seeds"),
     ):
         error = autotts(*args, cwd=world, code=2)
         assert words in error

@@ -50,11 +50,11 @@ class Config:
     """
 
     agent: str = "evolution"
-    rounds: int = 4
+    rounds: int = 3
     proposals_per_round: int = 4
     seed: int = 0
     betas: int = 11
-    seeds: int = 5
+    seeds: int = 3
     screen_seeds: int = 1
     envs: tuple[str, ...] = ()
     equivalence: str | None = None
