@@ -50,7 +50,7 @@ class Config:
     """
 
     agent: str = "evolution"
-    rounds: int = 3
+    rounds: int = 4
     proposals_per_round: int = 4
     seed: int = 0
     betas: int = 11
