@@ -28,13 +28,13 @@ def front_picture(
     plotext.clear_figure()
     plotext.theme("clear")
     plotext.plotsize(width, height)
-    marks = iter("ox+*#%")
+    marks = iter("ox+#%")
     for name, points in curves.items():
         xs = [math.log10(max(tokens, 1.0)) for tokens, _ in points]
         plotext.scatter(xs, [accuracy for _, accuracy in points], label=name, marker=next(marks, "."))
     if front:
         xs = [math.log10(max(tokens, 1.0)) for tokens, _ in front]
-        plotext.plot(xs, [accuracy for _, accuracy in front], label="front", marker="braille")
+        plotext.plot(xs, [accuracy for _, accuracy in front], label="front", marker="*")
     every = [t for points in [*curves.values(), front] for t, _ in points]
     if every:
         low, high = math.log10(max(min(every), 1.0)), math.log10(max(max(every), 1.0))
