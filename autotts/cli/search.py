@@ -95,10 +95,13 @@ def _go(store: Archive, name: str, archive: str, workers: int, display: Mode | N
         job.listen = shown
         try:
             job.go()
+            interrupted = False
         except KeyboardInterrupt:
-            out.print(f"\nInterrupted; everything so far is kept. Go on with:\n  {again}")
-            return 130
-        points = job.standing.front()
+            interrupted = True
+    if interrupted:
+        out.print(f"Interrupted; everything so far is kept. Go on with:\n  {again}", soft_wrap=True)
+        return 130
+    points = job.standing.front()
     if as_json:
         print_json({"run": name, "config": asdict(job.config), "front": [_point(p) for p in points]})
     elif display != "none":
