@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from autotts.controllers import asc, cmc, esc, parallel_probe, sc
-from autotts.replay.episode import Episode, Table, TableSource
+from autotts.replay.episode import Episode
+from autotts.replay.source import Table, TableSource
 
 PROGRAMS: dict[str, Any] = {"sc": sc, "asc": asc, "esc": esc, "parallel_probe": parallel_probe, "cmc": cmc}
 METHODS = {"asc": "asc", "esc": "esc", "Parallel_Probe": "parallel_probe", "published_round_4": "cmc"}

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from autotts.errors import InadmissibleAction
-from autotts.replay.episode import Episode, Table, TableSource, branch_order
+from autotts.replay.episode import Episode
+from autotts.replay.source import Table, TableSource, branch_order
 
 INTERVAL = 500
 Tables = tuple[list[list[int]], list[int]]
@@ -70,7 +71,7 @@ def act(episode: Episode, action: Action) -> bool:
 
 
 def state(episode: Episode) -> tuple[Any, ...]:
-    n = len(episode._state)
+    n = episode._opened
     return (
         episode.tokens,
         episode.sequential_tokens,
@@ -158,7 +159,7 @@ def test_nothing_past_what_was_paid_for_is_read(table: Tables, script: list[Acti
     for action in script:
         act(episode, action)
         for position, b in enumerate(order):
-            opened = position < len(episode._state)
+            opened = position < episode._opened
             assert guarded[b].deepest < (episode.depth(position) if opened else 0)
 
 

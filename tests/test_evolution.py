@@ -16,7 +16,8 @@ from autotts.agents.evolution.genome import SLOTS, Genome
 from autotts.agents.evolution.mechanisms import MECHANISMS
 from autotts.agents.evolution.operators import SEEDS, cross, mutate, random_genome
 from autotts.agents.evolution.render import render
-from autotts.replay.episode import Episode, Table, TableSource
+from autotts.replay.episode import Episode
+from autotts.replay.source import Table, TableSource
 
 ROOT = Path(__file__).resolve().parents[1]
 BETAS = (0.0, 0.3, 1.0)

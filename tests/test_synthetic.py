@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 
 from autotts.errors import InputError
 from autotts.replay import Environment, Trajectory, load_environments, summarize, synthetic_environments, table_of
-from autotts.replay.episode import Episode, TableSource
+from autotts.replay.episode import Episode
+from autotts.replay.source import TableSource
 
 CONTROLLERS = ("sc", "asc", "esc", "parallel_probe", "cmc")
 BETAS = (0.5, 1.0)

@@ -1,9 +1,10 @@
 """Run programs in the jail, score them on the host, and say what the figures can bear."""
 
 from autotts.evaluation.curve import ROW_SCHEMA, Curve, clusters_of, falling_pairs
-from autotts.evaluation.evaluate import EnvironmentResult, Evaluator, Source
+from autotts.evaluation.evaluate import Evaluator, Source
 from autotts.evaluation.program import SHIPPED, Program, load_program, shipped
 from autotts.evaluation.protocol import Protocol, even_betas, parse_betas, parse_overrides
+from autotts.evaluation.results import EnvironmentResult
 
 __all__ = [
     "ROW_SCHEMA",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 from array import array
@@ -12,14 +11,16 @@ from typing import Any
 
 from autotts import toolkit
 from autotts.errors import Crashed, InvalidSchedule
+from autotts.evaluation.asking import host_episodes
 from autotts.evaluation.classstyle import ClassQuestion
-from autotts.evaluation.wire import OP_END, OP_SIGNAL, pack, unpack, unpack_tables
-from autotts.replay.episode import OP_ADVANCE, OP_FINISH, OP_OPEN, OP_PROBE, OP_PRUNE, Episode, TableSource
+from autotts.evaluation.wire import digest_of, unpack_tables
+from autotts.replay.episode import Episode
+from autotts.replay.source import TableSource
 from autotts.sandbox.facades import Importer
 from autotts.sandbox.jail import Channel
 from autotts.sandbox.policy import compile_program
 
-__all__ = ["digest_of", "main"]
+__all__ = ["main"]
 
 GRID = 101
 """Points of β on which a schedule is checked."""
@@ -37,14 +38,9 @@ def main(channel: Channel) -> None:
     knobs = runner.schedules()
     channel.send(json.dumps(knobs).encode())
     if job["mode"] == "host":
-        _run_host(channel, job, runner, knobs)
+        host_episodes(channel, job, knobs, runner.solve)
     else:
         _run_table(channel, job, runner, knobs)
-
-
-def digest_of(log: Sequence[int], answer: int) -> bytes:
-    """Eight bytes that stand for all actions of an episode and its answer."""
-    return hashlib.blake2b(array("i", [*log, answer]).tobytes(), digest_size=8).digest()
 
 
 class _Runner:
@@ -141,95 +137,6 @@ def _run_table(channel: Channel, job: dict[str, Any], runner: _Runner, schedules
                 episode = Episode(TableSource(table, seed, interval, ceiling), interval, kappa)
                 answer = runner.solve(episode, knobs)
                 digest = int.from_bytes(digest_of(episode._log, answer), "little", signed=True)
-                opened = len(episode._state)
+                opened = episode._opened
                 records.extend((answer, episode._tokens, episode._sequential, opened, digest))
         channel.send(records.tobytes())
-
-
-def _run_host(channel: Channel, job: dict[str, Any], runner: _Runner, schedules: list[dict[str, float]]) -> None:
-    for beta, knobs in zip(job["betas"], schedules, strict=True):
-        for seed in job["seeds"]:
-            for number, n_branches in enumerate(job["n_branches"]):
-                channel.context = f"β={beta:g}, {job['environment']}, question {number + 1}, seed {seed}"
-                source = HostSource(channel, min(job["max_branches"], n_branches), job["kappa_probe"], job["names"])
-                episode = Episode(source, job["interval"], job["kappa_probe"])
-                source.end(runner.solve(episode, knobs))
-
-
-class HostSource:
-    """Asks the host for every interval: one message a wave, nothing unrevealed on this side of the pipe.
-
-    At κ_probe = 0 the reply carries the answers at the depths just paid for, so that looking costs no message.
-    Prunes have no reply and travel with the next message.
-    """
-
-    __slots__ = ("_answers", "_channel", "_depth", "_kappa", "_names", "_pending", "limit")
-
-    def __init__(self, channel: Channel, limit: int, kappa_probe: int, names: list[str]) -> None:
-        self._channel = channel
-        self._kappa = kappa_probe
-        self._names = names
-        self._depth: list[int] = []
-        self._answers: list[int] = []
-        self._pending: list[int] = []
-        self.limit = limit
-
-    def _ask(self, message: list[int]) -> list[int]:
-        if self._pending:
-            message = self._pending + message
-            self._pending = []
-        self._channel.send(pack(message))
-        return unpack(self._channel.recv())
-
-    def open(self, first: int, n: int) -> list[tuple[int, bool]]:
-        """Open branches."""
-        reply = self._ask([OP_OPEN, n])
-        self._depth += [1] * n
-        self._answers += reply[2::3]
-        return [(cost, end == 1) for cost, end in zip(reply[0::3], reply[1::3], strict=True)]
-
-    def advance(self, branches: Sequence[int]) -> list[tuple[int, bool]]:
-        """One more interval of each."""
-        reply = self._ask([OP_ADVANCE, len(branches), *branches])
-        depth, answers = self._depth, self._answers
-        for i, answer in zip(branches, reply[2::3], strict=True):
-            depth[i] += 1
-            answers[i] = answer
-        return [(cost, end == 1) for cost, end in zip(reply[0::3], reply[1::3], strict=True)]
-
-    def finish(self, branches: Sequence[int]) -> list[int]:
-        """Run each to its end."""
-        reply = self._ask([OP_FINISH, len(branches), *branches])
-        for i, depth, answer in zip(branches, reply[1::3], reply[2::3], strict=True):
-            self._depth[i] = depth
-            self._answers[i] = answer
-        return reply[0::3]
-
-    def probe(self, branches: Sequence[int]) -> list[int]:
-        """The answer at the current depth: carried already when probes are free."""
-        if self._kappa:
-            return self._ask([OP_PROBE, len(branches), *branches])
-        answers = self._answers
-        return [answers[i] for i in branches]
-
-    def prune(self, branches: Sequence[int]) -> None:
-        """Tell with the next message."""
-        self._pending += [OP_PRUNE, len(branches), *branches]
-
-    def depth(self, branch: int) -> int:
-        """Intervals paid for."""
-        return self._depth[branch]
-
-    def signal(self, branch: int, name: str) -> float | None:
-        """Ask the host, where such a signal was recorded at all."""
-        if name not in self._names:
-            return None
-        self._channel.send(pack([*self._pending, OP_SIGNAL, branch, self._names.index(name)]))
-        self._pending = []
-        value = json.loads(self._channel.recv())
-        return None if value is None else float(value)
-
-    def end(self, answer: int) -> None:
-        """End the episode; no reply."""
-        self._channel.send(pack([*self._pending, OP_END, answer]))
-        self._pending = []

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from autotts.evaluation.evaluate import EnvironmentResult
 from autotts.evaluation.program import Program
 from autotts.evaluation.protocol import Protocol
+from autotts.evaluation.results import EnvironmentResult
 from autotts.evaluation.statistics import ci95_accuracy
 from autotts.replay import Environment
 

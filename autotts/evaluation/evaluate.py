@@ -7,11 +7,12 @@ counts and refuses, so that nothing unrevealed is ever within the program's reac
 
 from __future__ import annotations
 
-import hashlib
 import json
+import math
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -19,12 +20,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autotts.errors import CpuLimit, LookAhead, Nondeterministic, OutputLimit, ProgramError, WallTimeout
-from autotts.evaluation.authority import serve_episodes
 from autotts.evaluation.program import Program
 from autotts.evaluation.protocol import Protocol
+from autotts.evaluation.referees import Referees, World
+from autotts.evaluation.results import EnvironmentResult, disagreement, joined, scored
 from autotts.evaluation.wire import RECORD, pack_tables
 from autotts.replay import Environment, table_of
-from autotts.replay.episode import Table
+from autotts.replay.source import Table
 from autotts.sandbox import Child, Limits, Sandbox
 
 __all__ = ["EnvironmentResult", "Evaluator", "Source"]
@@ -38,26 +40,6 @@ ENTRY = "autotts.evaluation.child:main"
 
 
 @dataclass(frozen=True)
-class EnvironmentResult:
-    """What a program did on one environment.
-
-    Attributes:
-        right, tokens, sequential_tokens, branches: sums over seeds, int64 of shape (β, questions).
-        digests: 8 bytes for each (β, seed), shape (β, seeds), standing for every action of its episodes.
-        knobs: the schedule's values at each β, overrides applied.
-        n_seeds: seeds that were summed over.
-    """
-
-    right: Ints
-    tokens: Ints
-    sequential_tokens: Ints
-    branches: Ints
-    digests: NDArray[np.uint64]
-    knobs: tuple[dict[str, float], ...]
-    n_seeds: int
-
-
-@dataclass(frozen=True)
 class _Prepared:
     """An environment as the jail (tables) and the host (gold) need it."""
 
@@ -66,6 +48,18 @@ class _Prepared:
     gold: Ints
     packed: bytes
     signal_names: tuple[str, ...]
+
+    @property
+    def world(self) -> World:
+        """What a referee gets: no gold."""
+        header = {
+            "interval": self.environment.interval,
+            "kappa": self.environment.kappa_probe,
+            "max_branches": self.environment.max_branches,
+            "signal_names": list(self.signal_names),
+            "signals": [table.signals for table in self.tables],
+        }
+        return World(header, self.packed)
 
     @classmethod
     def of(cls, environment: Environment) -> _Prepared:
@@ -98,10 +92,12 @@ class Evaluator:
     cpu_seconds: float = 0.0
     _prepared: list[_Prepared] = field(init=False)
     _sandboxes: dict[bool, Sandbox] = field(init=False, default_factory=dict)
+    _referees: Referees = field(init=False)
     _lock: threading.Lock = field(init=False, default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
         self._prepared = [_Prepared.of(environment) for environment in self.environments]
+        self._referees = Referees([prepared.world for prepared in self._prepared])
         self._threads = ThreadPoolExecutor(self.workers, thread_name_prefix="autotts-worker")
 
     def __enter__(self) -> Evaluator:
@@ -111,11 +107,12 @@ class Evaluator:
         self.close()
 
     def close(self) -> None:
-        """End the fork servers and the threads."""
+        """End the fork servers, the threads and the referees."""
         # Children first: a thread that waits for one then ends at once.
         for sandbox in self._sandboxes.values():
             sandbox.close()
         self._threads.shutdown(cancel_futures=True)
+        self._referees.close()
 
     @property
     def isolation(self) -> str:
@@ -161,7 +158,8 @@ class Evaluator:
         self._again_if_clock(lambda: self._smoke(program, protocol))
         shards = list(self._shards(protocol))
         self._run_shards(shards, lambda shard: self._shard(program, protocol, source, shard), progress)
-        return [_merge([s for s in shards if s.environment == e], protocol) for e in range(len(self.environments))]
+        done = [(s.environment, (s.betas, s.result)) for s in shards if s.result is not None]
+        return [joined([part for e, part in done if e == environment]) for environment in range(len(self.environments))]
 
     def confirm(
         self,
@@ -179,11 +177,11 @@ class Evaluator:
             ProgramError: any other typed outcome.
         """
         confirmed = self.run(program, protocol, "confirm", progress)
-        where = _disagreement(screened, screen_protocol, confirmed, protocol)
+        where = disagreement(screened, screen_protocol, confirmed, protocol)
         if where is None:
             return confirmed
         again = self.run(program, screen_protocol, "screen")
-        if _disagreement(screened, screen_protocol, again, screen_protocol) is not None:
+        if disagreement(screened, screen_protocol, again, screen_protocol) is not None:
             raise Nondeterministic("two runs of the same episodes took different actions", where=where)
         raise LookAhead(
             "its actions on a table of recorded branches differ from those where the host reveals each interval",
@@ -298,23 +296,33 @@ class Evaluator:
     def _shard(self, program: Program, protocol: Protocol, source: Source, shard: _Shard) -> EnvironmentResult:
         prepared = self._prepared[shard.environment]
         betas = [protocol.betas[b] for b in shard.betas]
-        episodes = len(betas) * len(protocol.seeds) * len(prepared.tables)
+        shape = (len(betas), len(protocol.seeds), len(prepared.tables), RECORD)
+        episodes = math.prod(shape[:-1])
         common = {"overrides": dict(protocol.overrides), "seeds": list(protocol.seeds)}
-        child = self._spawn(program, self._limits(episodes))
-        try:
+        with ExitStack() as stack:
+            child = stack.enter_context(self._child(program, self._limits(episodes)))
             if source == "confirm":
                 n_branches = [len(table.totals) for table in prepared.tables]
                 names = list(prepared.signal_names)
                 child.send(self._job(program, prepared, "host", betas, n_branches=n_branches, names=names, **common))
                 knobs = _knobs(child.recv(), len(betas))
-                blocks = serve_episodes(child, prepared.environment, prepared.tables, betas, protocol.seeds, names)
+                referee = stack.enter_context(self._referees.one())
+                frame = referee.serve(child, shard.environment, len(betas), protocol.seeds)
+                blocks = np.frombuffer(frame, "<i8").reshape(shape)
             else:
                 signals = [table.signals for table in prepared.tables]
                 child.send(self._job(program, prepared, "table", betas, signals=signals, **common))
                 child.send(prepared.packed)
                 knobs = _knobs(child.recv(), len(betas))
-                blocks = _table_blocks(child, len(betas), len(protocol.seeds), len(prepared.tables))
-            return _score(blocks, prepared.gold, knobs, len(protocol.seeds))
+                blocks = _table_blocks(child, shape)
+        return scored(blocks, prepared.gold, knobs, len(protocol.seeds))
+
+    @contextmanager
+    def _child(self, program: Program, limits: Limits) -> Iterator[Child]:
+        """A child whose CPU time is counted when it has ended."""
+        child = self._spawn(program, limits)
+        try:
+            yield child
         finally:
             child.close()
             with self._lock:
@@ -329,67 +337,11 @@ def _knobs(frame: bytes, n: int) -> tuple[dict[str, float], ...]:
         raise OutputLimit("the schedule's frame is not what a schedule gives") from error
 
 
-def _table_blocks(child: Child, n_betas: int, n_seeds: int, n_questions: int) -> Ints:
-    """Records of all episodes, shape (β, seeds, questions, RECORD)."""
-    shape = (n_seeds, n_questions, RECORD)
-    blocks = []
-    for _ in range(n_betas):
-        frame = child.recv()
-        if len(frame) != 8 * n_seeds * n_questions * RECORD:
-            raise OutputLimit(f"a result of {len(frame)} bytes where {8 * n_seeds * n_questions * RECORD} are due")
-        blocks.append(np.frombuffer(frame, dtype="<i8").reshape(shape))
-    return np.stack(blocks)
-
-
-def _score(blocks: Ints, gold: Ints, knobs: tuple[dict[str, float], ...], n_seeds: int) -> EnvironmentResult:
-    answer, tokens, sequential, branches, digest = np.moveaxis(blocks, -1, 0)
-    right = (answer == gold[None, None, :]) & (answer >= 0)
-    digests = np.array(
-        [
-            [int.from_bytes(hashlib.blake2b(row.tobytes(), digest_size=8).digest(), "little") for row in per_seed]
-            for per_seed in np.ascontiguousarray(digest)
-        ],
-        dtype=np.uint64,
-    )
-    return EnvironmentResult(
-        right.sum(axis=1), tokens.sum(axis=1), sequential.sum(axis=1), branches.sum(axis=1), digests, knobs, n_seeds
-    )
-
-
-def _merge(shards: Sequence[_Shard], protocol: Protocol) -> EnvironmentResult:
-    """Put the parts of the β of one environment back in order."""
-    results = [shard.result for shard in shards if shard.result is not None]
-    order = np.argsort([b for shard in shards for b in shard.betas])
-
-    def joined(name: str) -> Any:
-        return np.concatenate([getattr(result, name) for result in results])[order]
-
-    knobs = [knob for result in results for knob in result.knobs]
-    return EnvironmentResult(
-        joined("right"),
-        joined("tokens"),
-        joined("sequential_tokens"),
-        joined("branches"),
-        joined("digests"),
-        tuple(knobs[k] for k in order),
-        len(protocol.seeds),
-    )
-
-
-def _disagreement(
-    first: Sequence[EnvironmentResult],
-    first_protocol: Protocol,
-    second: Sequence[EnvironmentResult],
-    second_protocol: Protocol,
-) -> str | None:
-    """Where two evaluations took different actions on the same episodes; None where they agree."""
-    betas = [b for b in first_protocol.betas if b in second_protocol.betas]
-    seeds = [s for s in first_protocol.seeds if s in second_protocol.seeds]
-    for e, (a, b) in enumerate(zip(first, second, strict=True)):
-        for beta in betas:
-            for seed in seeds:
-                x = a.digests[first_protocol.betas.index(beta), first_protocol.seeds.index(seed)]
-                y = b.digests[second_protocol.betas.index(beta), second_protocol.seeds.index(seed)]
-                if x != y:
-                    return f"β={beta:g}, environment {e + 1}, seed {seed}"
-    return None
+def _table_blocks(child: Child, shape: tuple[int, ...]) -> Ints:
+    """Records of all episodes, of shape (β, seeds, questions, RECORD): one frame an β."""
+    due = 8 * math.prod(shape[1:])
+    frames = [child.recv() for _ in range(shape[0])]
+    for frame in frames:
+        if len(frame) != due:
+            raise OutputLimit(f"a result of {len(frame)} bytes where {due} are due")
+    return np.frombuffer(b"".join(frames), dtype="<i8").reshape(shape)

@@ -5,19 +5,41 @@ The host trusts nothing of it: lengths are checked, ids are looked up, counts ar
 
 from __future__ import annotations
 
+import hashlib
+import struct
 from array import array
 from collections.abc import Sequence
 
 from autotts.errors import OutputLimit
-from autotts.replay.episode import Table
+from autotts.replay.source import Table
 
-__all__ = ["OP_END", "OP_SIGNAL", "RECORD", "pack", "pack_tables", "unpack", "unpack_tables"]
+__all__ = [
+    "OP_END",
+    "OP_SIGNAL",
+    "RECORD",
+    "TOGETHER",
+    "digest_of",
+    "float_of",
+    "numbers_of",
+    "pack",
+    "pack_tables",
+    "unpack",
+    "unpack_tables",
+]
 
 OP_END, OP_SIGNAL = 6, 7
-"""End of an episode: (OP_END, answer); a signal: (OP_SIGNAL, branch, number of the name)."""
+"""End of an episode: (OP_END, answer); a signal: (OP_SIGNAL, 2, branch, number of the name)."""
+
+TOGETHER = 32
+"""Host episodes in progress at a time. Past some dozens nothing is gained; the last ones of a shard run alone."""
 
 RECORD = 5
 """Numbers an episode in a table shard's result: answer id, tokens, sequential tokens, branches, digest."""
+
+
+def digest_of(log: Sequence[int], answer: int) -> bytes:
+    """Eight bytes that stand for all actions of an episode and its answer."""
+    return hashlib.blake2b(array("i", [*log, answer]).tobytes(), digest_size=8).digest()
 
 
 def pack(values: Sequence[int]) -> bytes:
@@ -36,6 +58,17 @@ def unpack(data: bytes) -> list[int]:
     values = array("i")
     values.frombytes(data)
     return values.tolist()
+
+
+def numbers_of(value: float | None) -> list[int]:
+    """A number of 64 bits, or none, as whole numbers of 32."""
+    return [] if value is None else list(struct.unpack("<ii", struct.pack("<d", value)))
+
+
+def float_of(values: Sequence[int]) -> float | None:
+    """The inverse of `numbers_of`."""
+    found: float | None = struct.unpack("<d", struct.pack("<ii", *values))[0] if values else None
+    return found
 
 
 def pack_tables(tables: Sequence[Table]) -> bytes:

@@ -2,7 +2,7 @@
 
 from autotts.replay.answers import get_equivalence
 from autotts.replay.environment import UNPARSED, Environment, Question, Trajectory
-from autotts.replay.episode import Episode, Table, TableSource
+from autotts.replay.episode import Episode
 from autotts.replay.formats import (
     SCHEMA,
     environment_files,
@@ -11,6 +11,7 @@ from autotts.replay.formats import (
     read_environment,
     save_environment,
 )
+from autotts.replay.source import Table, TableSource
 from autotts.replay.summary import summarize
 from autotts.replay.synthetic import synthetic_environments
 from autotts.replay.tables import answer_ids, table_of

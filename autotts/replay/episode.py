@@ -2,168 +2,27 @@
 
 Source: "LLMs Improving LLMs: Agentic Discovery for Test-Time Scaling" (2026), §2; costing rules in docs/mdp.md.
 
-`Episode` is what a program sees; a `Source` stands behind it and pays out intervals. `TableSource` (here) reads a
-gold-free table; the host's pipe and a live server are further sources with the same interface, so that a program
-cannot tell which one it is playing against.
+`Episode` is what a program sees; a `Source` (source.py) stands behind it and pays out intervals.
 """
 
 from __future__ import annotations
 
-import random
-from collections.abc import Callable, Iterable, Sequence
-from functools import lru_cache
-from typing import Any, Protocol, overload
+from collections.abc import Callable, Iterable
+from typing import Any, overload
 
 from autotts.errors import InadmissibleAction
+from autotts.replay.source import UNPARSED_ID, Paid, Source
 from autotts.toolkit import UNPARSED
 
-__all__ = ["OP_ADVANCE", "OP_FINISH", "OP_OPEN", "OP_PROBE", "OP_PRUNE", "Episode", "Source", "Table", "TableSource"]
+__all__ = ["OP_ADVANCE", "OP_FINISH", "OP_OPEN", "OP_PROBE", "OP_PRUNE", "Episode"]
 
 OP_OPEN, OP_ADVANCE, OP_FINISH, OP_PROBE, OP_PRUNE = 1, 2, 3, 4, 5
 """Codes of the actions in an episode's log: a wave is logged as (code, number of branches, the branches…)."""
 
-UNPARSED_ID = 0
-"""The answer id of UNPARSED in every table."""
-
 _LABELS = tuple(f"a{k}" for k in range(2048))
 
 
-class Source(Protocol):
-    """Pays out intervals. Every list is in the order of the branches that were asked for."""
-
-    limit: int
-    """Branches that may be opened."""
-
-    def open(self, first: int, n: int) -> Sequence[tuple[int, bool]]:
-        """Open branches first … first + n − 1; (cost, finished) of each one's first interval."""
-
-    def advance(self, branches: Sequence[int]) -> Sequence[tuple[int, bool]]:
-        """One more interval of each; (cost, finished) of each."""
-
-    def finish(self, branches: Sequence[int]) -> Sequence[int]:
-        """Run each to its end; the cost of each."""
-
-    def probe(self, branches: Sequence[int]) -> Sequence[int]:
-        """The answer id of each at its current depth."""
-
-    def prune(self, branches: Sequence[int]) -> None:
-        """Take branches out."""
-
-    def depth(self, branch: int) -> int:
-        """Intervals that were paid for; after `finish`, all of them."""
-
-    def signal(self, branch: int, name: str) -> float | None:
-        """A number recorded beside the answer at the current depth."""
-
-
-class Table:
-    """The gold-free recording of one question, as lists of integers (what goes into the jail for screening).
-
-    Attributes:
-        answers: answer id after each interval, one list of d + 1 a branch; `UNPARSED_ID` is UNPARSED.
-        totals: total tokens of each branch.
-        signals: per branch, name → values of shape (d + 1,); empty where nothing was recorded.
-    """
-
-    __slots__ = ("answers", "signals", "totals")
-
-    def __init__(
-        self,
-        answers: Sequence[Sequence[int]],
-        totals: Sequence[int],
-        signals: Sequence[dict[str, Sequence[float | None]]] = (),
-    ) -> None:
-        self.answers = answers
-        self.totals = totals
-        self.signals = signals
-
-
-@lru_cache(maxsize=4096)
-def branch_order(seed: int, n: int) -> tuple[int, ...]:
-    """The order in which an episode of this seed opens n recorded branches (the published protocol)."""
-    order = list(range(n))
-    random.Random(seed).shuffle(order)
-    return tuple(order)
-
-
-class TableSource:
-    """Pays out from a table: branch k of the episode is element k of the shuffled recording."""
-
-    __slots__ = ("_answers", "_depth", "_interval", "_order", "_paid", "_signals", "_totals", "limit")
-
-    def __init__(self, table: Table, seed: int, interval: int, max_branches: int) -> None:
-        self._order = branch_order(seed, len(table.totals))
-        self._answers: list[Sequence[int]] = []
-        self._totals = table.totals
-        self._signals = table.signals
-        self._interval = interval
-        self._depth: list[int] = []
-        self._paid: list[int] = []
-        self.limit = min(max_branches, len(self._order))
-        self._answers = [table.answers[b] for b in self._order[: self.limit]]
-
-    def open(self, first: int, n: int) -> list[tuple[int, bool]]:
-        """Open branches; a branch without probes is finished, at the cost of all its tokens."""
-        result = []
-        interval = self._interval
-        for i in range(first, first + n):
-            finished = len(self._answers[i]) == 1
-            cost = self._totals[self._order[i]] if finished else interval
-            self._depth.append(1)
-            self._paid.append(cost)
-            result.append((cost, finished))
-        return result
-
-    def advance(self, branches: Sequence[int]) -> list[tuple[int, bool]]:
-        """One more interval of each: Δ, or what is left of T for the last one."""
-        result = []
-        depths, paid, answers, interval = self._depth, self._paid, self._answers, self._interval
-        common = (interval, False)
-        for i in branches:
-            depth = depths[i] + 1
-            depths[i] = depth
-            if depth < len(answers[i]):
-                paid[i] += interval
-                result.append(common)
-            else:
-                # The last interval costs max(0, T − Δ·d), and Δ·d is what stepping has paid so far.
-                cost = max(0, self._totals[self._order[i]] - paid[i])
-                paid[i] += cost
-                result.append((cost, True))
-        return result
-
-    def finish(self, branches: Sequence[int]) -> list[int]:
-        """Run each to its end at the cost of what is left of its tokens."""
-        costs = []
-        for i in branches:
-            cost = max(0, self._totals[self._order[i]] - self._paid[i])
-            self._paid[i] += cost
-            self._depth[i] = len(self._answers[i])
-            costs.append(cost)
-        return costs
-
-    def probe(self, branches: Sequence[int]) -> list[int]:
-        """The answer id of each at its current depth."""
-        answers, depths = self._answers, self._depth
-        return [answers[i][depths[i] - 1] for i in branches]
-
-    def prune(self, branches: Sequence[int]) -> None:
-        """Nothing to pay out."""
-
-    def depth(self, branch: int) -> int:
-        """Intervals paid for."""
-        return self._depth[branch]
-
-    def signal(self, branch: int, name: str) -> float | None:
-        """The recorded signal, None where there is none."""
-        if not self._signals:
-            return None
-        values = self._signals[self._order[branch]].get(name)
-        return None if values is None else values[self._depth[branch] - 1]
-
-
-_ACTIVE, _FINISHED, _PRUNED = 0, 1, 2
-_STATE_WORD = {_FINISHED: "finished", _PRUNED: "pruned"}
+_ONLY_INT = {int}
 
 
 class Episode:
@@ -185,10 +44,9 @@ class Episode:
         "_note",
         "_revealed",
         "_sequential",
+        "_shown",
         "_source",
-        "_state",
         "_tokens",
-        "_waves",
         "interval",
         "max_branches",
     )
@@ -207,13 +65,13 @@ class Episode:
         self.max_branches: int = source.limit
         self._tokens = 0
         self._sequential = 0
-        self._waves = 0
-        self._state: list[int] = []
-        self._active: dict[int, None] = {}  # insertion-ordered set: removal must not cost a scan
-        self._finished: list[int] = []
+        # Insertion-ordered sets: a removal must not cost a scan. What is opened is active, finished or pruned.
+        self._active: dict[int, None] = {}
+        self._finished: dict[int, None] = {}
+        self._shown: dict[int, None] = {}  # active or finished: what may be probed
         self._revealed: list[list[str]] = []
         self._looked: list[int] = []  # depth at which the branch was last probed, 0 = never
-        self._labels: dict[int, str] = {UNPARSED_ID: UNPARSED}
+        self._labels: dict[int, str] = {}  # answer id: label, of what was revealed, and the other way round
         self._ids: dict[str, int] = {}
         self._log: list[int] = []
 
@@ -229,7 +87,7 @@ class Episode:
         Raises:
             InadmissibleAction: n is not a whole number ≥ 0, or the ceiling would be passed.
         """
-        first = len(self._state)
+        first = self._opened
         if type(n) is not int or n < 0:
             raise InadmissibleAction(f"branches({n!r}): the number of branches must be a whole number of 0 or more")
         if first + n > self.max_branches:
@@ -238,23 +96,15 @@ class Episode:
             )
         if n == 0:
             return []
+        paid = self._source.open(first, n)
         opened = list(range(first, first + n))
+        fresh = dict.fromkeys(opened)
+        self._active |= fresh
+        self._shown |= fresh
+        self._revealed += [[] for _ in opened]
+        self._looked += [0] * n
         self._log += (OP_OPEN, n)
-        longest = 0
-        for i, (cost, finished) in zip(opened, self._source.open(first, n), strict=True):
-            self._tokens += cost
-            if cost > longest:
-                longest = cost
-            self._revealed.append([])
-            self._looked.append(0)
-            if finished:
-                self._state.append(_FINISHED)
-                self._finished.append(i)
-            else:
-                self._state.append(_ACTIVE)
-                self._active[i] = None
-        self._sequential += longest
-        self._waves += 1
+        self._pay(paid)
         return opened
 
     def advance(self, branches: int | Iterable[int]) -> None:
@@ -263,21 +113,11 @@ class Episode:
         Raises:
             InadmissibleAction: a branch is finished, pruned, unopened, or named twice.
         """
-        wave = self._wave("advance", branches)
+        wave = self._wave("advance", branches, self._active)
         if not wave:
             return
-        self._log += (OP_ADVANCE, len(wave))
-        self._log += wave
-        tokens = longest = 0
-        for i, (cost, finished) in zip(wave, self._source.advance(wave), strict=True):
-            tokens += cost
-            if cost > longest:
-                longest = cost
-            if finished:
-                self._close(i)
-        self._tokens += tokens
-        self._sequential += longest
-        self._waves += 1
+        self._pay(self._source.advance(wave))
+        self._log += (OP_ADVANCE, len(wave), *wave)
 
     def finish(self, branches: int | Iterable[int]) -> None:
         """CONTINUE to the end, in one wave; each costs max(0, T − already spent on it).
@@ -285,17 +125,11 @@ class Episode:
         Raises:
             InadmissibleAction: a branch is finished, pruned, unopened, or named twice.
         """
-        wave = self._wave("finish", branches)
+        wave = self._wave("finish", branches, self._active)
         if not wave:
             return
-        self._log += (OP_FINISH, len(wave))
-        self._log += wave
-        costs = self._source.finish(wave)
-        for i in wave:
-            self._close(i)
-        self._tokens += sum(costs)
-        self._sequential += max(costs)
-        self._waves += 1
+        self._pay(self._source.finish(wave))
+        self._log += (OP_FINISH, len(wave), *wave)
 
     @overload
     def probe(self, branches: int) -> str: ...
@@ -307,29 +141,23 @@ class Episode:
         Raises:
             InadmissibleAction: a branch is pruned, unopened, or named twice.
         """
-        single = type(branches) is int
-        wave = self._wave("probe", branches, finished_too=True)
-        depth_of, looked, revealed = self._source.depth, self._looked, self._revealed
-        fresh = [i for i in wave if looked[i] != depth_of(i)]
+        wave = self._wave("probe", branches, self._shown)
+        depths, looked, revealed = self._source.depths, self._looked, self._revealed
+        fresh = [i for i in wave if looked[i] != depths[i]]
         if fresh:
             if self._kappa:
-                self._log += (OP_PROBE, len(fresh))
-                self._log += fresh
+                self._log += (OP_PROBE, len(fresh), *fresh)
                 self._tokens += self._kappa * len(fresh)
                 self._sequential += self._kappa
-                self._waves += 1
             labels = self._labels
             for i, answer in zip(fresh, self._source.probe(fresh), strict=True):
                 label = labels.get(answer)
                 if label is None:
-                    # UNPARSED always has its label, so labels number 1 … len − 1 are a0, a1, …
-                    label = _LABELS[len(labels) - 1] if len(labels) <= len(_LABELS) else f"a{len(labels) - 1}"
-                    labels[answer] = label
-                self._ids[label] = answer
+                    label = self._reveal(answer)
                 revealed[i].append(label)
-                looked[i] = depth_of(i)
-        if single:
-            return revealed[wave[0]][-1]
+                looked[i] = depths[i]
+        if type(branches) is int:
+            return revealed[branches][-1]
         return [revealed[i][-1] for i in wave]
 
     def prune(self, branches: int | Iterable[int]) -> None:
@@ -338,22 +166,21 @@ class Episode:
         Raises:
             InadmissibleAction: a branch is finished, pruned, unopened, or named twice.
         """
-        wave = self._wave("prune", branches)
+        wave = self._wave("prune", branches, self._active)
         if not wave:
             return
-        self._log += (OP_PRUNE, len(wave))
-        self._log += wave
+        self._log += (OP_PRUNE, len(wave), *wave)
         self._source.prune(wave)
         for i in wave:
-            self._state[i] = _PRUNED
             del self._active[i]
+            del self._shown[i]
 
     # ---- readable state ----------------------------------------------------------------------------------------
 
     @property
     def can_branch(self) -> bool:
         """Whether one more branch may be opened."""
-        return len(self._state) < self.max_branches
+        return self._opened < self.max_branches
 
     @property
     def active(self) -> list[int]:
@@ -363,27 +190,31 @@ class Episode:
     @property
     def finished_branches(self) -> list[int]:
         """Finished branches, in the order in which they finished (within a wave: in the wave's order)."""
-        return self._finished.copy()
+        return list(self._finished)
 
     def is_finished(self, branch: int) -> bool:
         """Whether a branch has come to its end."""
-        self._check("is_finished", branch)
-        return self._state[branch] == _FINISHED
+        if type(branch) is int and 0 <= branch < len(self._revealed):
+            return branch in self._finished
+        raise self._not_open("is_finished", branch)
 
     def depth(self, branch: int) -> int:
         """Intervals that a branch has gone through."""
-        self._check("depth", branch)
-        return self._source.depth(branch)
+        if type(branch) is int and 0 <= branch < len(self._revealed):
+            return self._source.depths[branch]
+        raise self._not_open("depth", branch)
 
     def answers(self, branch: int) -> list[str]:
         """The answers that probes of a branch have revealed, in order."""
-        self._check("answers", branch)
-        return self._revealed[branch].copy()
+        if type(branch) is int and 0 <= branch < len(self._revealed):
+            return self._revealed[branch].copy()
+        raise self._not_open("answers", branch)
 
     def signal(self, branch: int, name: str) -> float | None:
         """A number recorded beside a branch's answer at its current depth, None where nothing was recorded."""
-        self._check("signal", branch)
-        return self._source.signal(branch, name)
+        if type(branch) is int and 0 <= branch < len(self._revealed):
+            return self._source.signal(branch, name)
+        raise self._not_open("signal", branch)
 
     @property
     def tokens(self) -> int:
@@ -402,30 +233,60 @@ class Episode:
 
     # ---- what stays inside -------------------------------------------------------------------------------------
 
-    def _wave(self, action: str, branches: int | Iterable[int], finished_too: bool = False) -> list[int]:
-        """The wave as a list, after every member was found admissible."""
-        wave = [branches] if type(branches) is int else list(branches)  # type: ignore[arg-type]
-        active = self._active
-        for i in wave:
-            if i not in active or type(i) is not int:
-                self._check(action, i)
-                if not (finished_too and self._state[i] == _FINISHED):
-                    raise InadmissibleAction(f"{action}: branch {i} is {_STATE_WORD[self._state[i]]}")
-        if len(wave) > 1 and len(set(wave)) != len(wave):
+    @property
+    def _opened(self) -> int:
+        return len(self._revealed)
+
+    def _wave(self, action: str, branches: int | Iterable[int], admitted: dict[int, None]) -> list[int]:
+        """The wave as a list, after every member was found among those admitted.
+
+        Sets look at all members at once, which is what makes a step cheap; who is at fault is only asked when one is.
+        """
+        if type(branches) is int:
+            if branches not in admitted:
+                raise self._refusal(action, branches)
+            return [branches]
+        wave = list(branches)  # type: ignore[arg-type]
+        if not wave:
+            return wave
+        if set(map(type, wave)) != _ONLY_INT:
+            raise self._not_open(action, next(i for i in wave if type(i) is not int))
+        members = set(wave)
+        if not members <= admitted.keys():
+            raise self._refusal(action, next(i for i in wave if i not in admitted))
+        if len(members) != len(wave):
             twice = next(i for k, i in enumerate(wave) if i in wave[:k])
             raise InadmissibleAction(f"{action}: branch {twice} is named twice in one wave")
         return wave
 
-    def _check(self, action: str, branch: int) -> None:
-        if type(branch) is not int or not 0 <= branch < len(self._state):
-            raise InadmissibleAction(
-                f"{action}: branch {branch!r} is not open; opened so far: {len(self._state)} (0 … n − 1)"
-            )
+    def _refusal(self, action: str, branch: int) -> InadmissibleAction:
+        if not 0 <= branch < len(self._revealed):
+            return self._not_open(action, branch)
+        word = "finished" if branch in self._finished else "pruned"
+        return InadmissibleAction(f"{action}: branch {branch} is {word}")
 
-    def _close(self, branch: int) -> None:
-        self._state[branch] = _FINISHED
-        del self._active[branch]
-        self._finished.append(branch)
+    def _not_open(self, action: str, branch: object) -> InadmissibleAction:
+        opened = self._opened
+        return InadmissibleAction(f"{action}: branch {branch!r} is not open; opened so far: {opened} (0 … n − 1)")
+
+    def _pay(self, paid: Paid) -> None:
+        tokens, longest, finished = paid
+        self._tokens += tokens
+        self._sequential += longest
+        for i in finished:
+            del self._active[i]
+            self._finished[i] = None
+
+    def _reveal(self, answer: int) -> str:
+        """The label of an answer that is seen for the first time."""
+        if answer == UNPARSED_ID:
+            label = UNPARSED
+        else:
+            number = len(self._labels) - (UNPARSED_ID in self._labels)
+            label = _LABELS[number] if number < len(_LABELS) else f"a{number}"
+        self._labels[answer] = label
+        self._ids[label] = answer
+        return label
 
     def _answer_id(self, answer: Any) -> int:
         """The id behind a returned label; −1 for None.

@@ -10,7 +10,7 @@ import numpy as np
 
 from autotts.replay.answers import get_equivalence
 from autotts.replay.environment import UNPARSED, Environment, Question
-from autotts.replay.episode import branch_order
+from autotts.replay.source import branch_order
 from autotts.toolkit import vote
 
 __all__ = ["QUANTILES", "summarize"]

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Sequence
 
 from autotts.replay.environment import UNPARSED, Question
-from autotts.replay.episode import UNPARSED_ID, Table
+from autotts.replay.source import UNPARSED_ID, Table
 
 __all__ = ["answer_ids", "table_of"]
 

@@ -93,7 +93,7 @@ class Child:
         try:
             self._frames.send(data)
         except BlockingIOError:
-            raise self._late() from None
+            raise self.late() from None
         except OSError:
             raise self._last_words() from None
 
@@ -110,7 +110,7 @@ class Child:
                 kind, payload = self._frames.recv()
             except BlockingIOError:
                 if time.monotonic() - start > self._left:
-                    raise self._late() from None
+                    raise self.late() from None
                 continue
             except FrameError as error:
                 raise OutputLimit(f"sent {error}") from None
@@ -122,10 +122,28 @@ class Child:
         self._left -= time.monotonic() - start
         self._room -= len(payload)
         if self._left < 0:
-            raise self._late()
+            raise self.late()
         if self._room < 0:
             raise OutputLimit(f"sent more than {self._limits.output_bytes} bytes")
         return payload
+
+    def lend(self) -> tuple[int, bytes, int]:
+        """For another process to go on with: the stream's descriptor, what was read ahead, bytes still admitted."""
+        return self._stream.fileno(), self._frames.take(), self._room
+
+    @property
+    def wall_left(self) -> float:
+        """Seconds by the clock that are left of the limit."""
+        return self._left
+
+    def ended(self, fault: bytes) -> Exception:
+        """What to raise for a child that ended while it was lent: by the fault that it told, or by how it died."""
+        if not fault:
+            return self._epitaph()
+        try:
+            return faults.decode(fault)
+        except ValueError as error:
+            return OutputLimit(f"sent {error}")
 
     def close(self) -> None:
         """End the process and wait until it is gone."""
@@ -146,14 +164,12 @@ class Child:
                 raise SandboxError(f"the jail: {payload.decode(errors='replace')}")
             self._ready = True
         elif kind == FAULT and self._ready:
-            try:
-                raise faults.decode(payload)
-            except ValueError as error:
-                raise OutputLimit(f"sent {error}") from None
+            raise self.ended(payload or b"{}")
         else:
             raise OutputLimit(f"sent a frame of unknown kind {kind}")
 
-    def _late(self) -> ProgramError:
+    def late(self) -> ProgramError:
+        """What to raise when the clock's limit has passed."""
         return WallTimeout(f"was waited for longer than {self._limits.wall:g} s")
 
     def _last_words(self) -> ProgramError:

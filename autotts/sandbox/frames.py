@@ -6,6 +6,7 @@ Where a frame fits into one read, one read is all it takes; that is what makes a
 from __future__ import annotations
 
 import os
+import struct
 
 __all__ = ["DATA", "FAULT", "READY", "FrameError", "Frames"]
 
@@ -13,6 +14,7 @@ DATA, FAULT, READY = 0, 1, 2
 """Kinds: a message; how the program ended; lock-down is done (a child's first frame, its payload says what failed)."""
 
 HEADER = 5
+_HEAD = struct.Struct("<IB").pack
 _CHUNK = 1 << 16
 
 
@@ -30,15 +32,20 @@ class Frames:
 
     __slots__ = ("_buffer", "fd", "limit", "partial")
 
-    def __init__(self, fd: int, limit: int = 1 << 30) -> None:
+    def __init__(self, fd: int, limit: int = 1 << 30, ahead: bytes = b"") -> None:
         self.fd = fd
         self.limit = limit
         self.partial = False
-        self._buffer = b""
+        self._buffer = ahead
+
+    def take(self) -> bytes:
+        """What was read past the last frame, taken out."""
+        ahead, self._buffer = self._buffer, b""
+        return ahead
 
     def send(self, payload: bytes, kind: int = DATA) -> None:
         """Send one frame, whole."""
-        data = len(payload).to_bytes(4, "little") + bytes((kind,)) + payload
+        data = _HEAD(len(payload), kind) + payload
         done = os.write(self.fd, data)
         if done < len(data):
             self.partial = True

@@ -6,23 +6,18 @@ import json
 import os
 import socket
 import subprocess
-import sys
 import threading
 from collections.abc import Sequence
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 from autotts.errors import SandboxError
 from autotts.sandbox.client import Child, Limits
+from autotts.sandbox.control import send_request, start
 from autotts.sandbox.jail import STRICT
 
 __all__ = ["Sandbox"]
 
-_BOOT = (
-    "import json, sys; sys.argv[0] = 'autotts-fork-server'; sys.path += json.loads(sys.argv[2]); "
-    "from autotts.sandbox.server import main; main(int(sys.argv[1]), sys.argv[3:])"
-)
 _START = 60.0
 """Seconds within which the server has imported what it preloads."""
 
@@ -123,9 +118,8 @@ class Sandbox:
 
     def _send(self, request: dict[str, Any], fds: Sequence[int] = ()) -> None:
         assert self._control is not None
-        data = json.dumps(request).encode()
         try:
-            socket.send_fds(self._control, [len(data).to_bytes(4, "little"), data], fds)
+            send_request(self._control, request, fds)
         except OSError as error:
             raise SandboxError(f"the fork server is gone ({error})") from error
 
@@ -139,24 +133,7 @@ class Sandbox:
                 return  # the server is gone, and its children with it
 
     def _start(self) -> None:
-        ours, theirs = socket.socketpair()
-        # What the host can import, the server can; behind its own path, so that nothing shadows the standard library.
-        path = json.dumps([str(Path(p).resolve()) for p in sys.path])
-        environment = {"PYTHONHASHSEED": "0", "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "LC_ALL": "C.UTF-8"}
-        # Some Pythons start with it only.
-        environment |= {k: v for k, v in os.environ.items() if k == "LD_LIBRARY_PATH"}
-        process = subprocess.Popen(
-            # Not -I: it would ignore PYTHONHASHSEED. In a clean environment -P and -s come to the same.
-            [sys.executable, "-P", "-s", "-c", _BOOT, str(theirs.fileno()), path, *self._preload],
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            pass_fds=[theirs.fileno()],
-            start_new_session=True,  # Ctrl-C in the terminal is the host's affair
-            cwd="/",
-        )
-        theirs.close()
+        process, ours = start("autotts.sandbox.server", "autotts-fork-server", self._preload)
         self._process, self._control = process, ours
         ours.settimeout(_START)
         try:

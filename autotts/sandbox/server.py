@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from importlib import import_module
 from typing import Any
 
+from autotts.sandbox.control import recv_request
 from autotts.sandbox.jail import run_child
 
 __all__ = ["main"]
@@ -58,11 +59,10 @@ class _Server:
                 os.read(wake_read, 4096)
                 self.reap()
             if self.control.fileno() in ready:
-                size, fds, _, _ = socket.recv_fds(self.control, 4, 2)
-                if not size:
+                received = recv_request(self.control)
+                if received is None:
                     return
-                data = self.control.recv(int.from_bytes(size, "little"), socket.MSG_WAITALL)
-                self.answer(json.loads(data), fds)
+                self.answer(*received)
 
     def answer(self, request: dict[str, Any], fds: Sequence[int]) -> None:
         if "kill" in request:
