@@ -2,7 +2,7 @@
 
 from autotts.search.events import Event, RoundEnded, SearchEnded, SearchStarted, SlotEnded, SlotStarted
 from autotts.search.loop import BASELINES, REFERENCE, Config, Search
-from autotts.search.runs import open_run, start_run
+from autotts.search.runs import default_selector, open_run, start_run
 from autotts.search.standing import Standing
 
 __all__ = [
@@ -17,6 +17,7 @@ __all__ = [
     "SlotEnded",
     "SlotStarted",
     "Standing",
+    "default_selector",
     "open_run",
     "start_run",
 ]

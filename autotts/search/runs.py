@@ -17,9 +17,9 @@ from autotts.errors import InputError
 from autotts.evaluation import Evaluator
 from autotts.replay import Environment, load_environments
 from autotts.search.loop import Config, Search
-from autotts.search.standing import Standing, pass_at_1
+from autotts.search.standing import pass_at_1, rectangle
 
-__all__ = ["open_run", "start_run"]
+__all__ = ["default_selector", "open_run", "start_run"]
 
 TOLERANCE = 0.005
 """Half a point of accuracy: about the paired standard error of gains on four environments with 30 questions each."""
@@ -59,6 +59,12 @@ def start_run(archive: Archive, name: str | None, config: Config, environments: 
     return name
 
 
+def default_selector(environments: Sequence[Environment]) -> ParetoSelector:
+    """The default strategy, over the rectangle that these environments span."""
+    sides = rectangle(environments)
+    return ParetoSelector(TOLERANCE, sides["floor"], sides["left"], sides["right"])
+
+
 @contextmanager
 def open_run(archive: Archive, name: str, workers: int) -> Iterator[Search]:
     """A stored run, ready to go (on).
@@ -76,7 +82,6 @@ def open_run(archive: Archive, name: str, workers: int) -> Iterator[Search]:
             f"run {name}: the environments {', '.join(config.envs)} are not those that it started with; "
             "restore them, or start a new run"
         )
-    rectangle = Standing(environments, config.protocol, config.screen_protocol).rectangle
-    selector = ParetoSelector(TOLERANCE, rectangle["floor"], rectangle["left"], rectangle["right"])
+    selector = default_selector(environments)
     with Evaluator(environments, workers) as evaluator:
         yield Search(archive, name, config, environments, make_agent(config.agent), selector, evaluator)

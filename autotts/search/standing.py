@@ -17,7 +17,7 @@ from autotts.evaluation import Protocol, clusters_of
 from autotts.evaluation.statistics import Gain, Scores, gain_at_matched_tokens, tokens_saved
 from autotts.replay import Environment
 
-__all__ = ["Standing", "pass_at_1"]
+__all__ = ["Standing", "pass_at_1", "rectangle"]
 
 RESAMPLES = 1000
 TOLERANCE = 0.0
@@ -50,6 +50,15 @@ def pass_at_1(environment: Environment) -> float:
     return sum(shares) / len(shares)
 
 
+def rectangle(environments: Sequence[Environment]) -> dict[str, float]:
+    """What a hypervolume is measured in: floor pass@1, from one mean branch to SC@64's tokens."""
+    return {
+        "floor": float(np.mean([pass_at_1(environment) for environment in environments])),
+        "left": float(np.mean([environment.mean_branch_tokens for environment in environments])),
+        "right": float(np.mean([environment.sc64_tokens for environment in environments])),
+    }
+
+
 class Standing:
     """Figures of all programs of a run; fed with the archive's records, in the order of the slots."""
 
@@ -59,11 +68,7 @@ class Standing:
         self._clusters = clusters_of(environments)
         self._units = np.array([environment.sc64_tokens for environment in environments])
         self._entries: dict[str, dict[str, _Figures]] = {"screen": {}, "confirm": {}}
-        self.rectangle = {
-            "floor": float(np.mean([pass_at_1(environment) for environment in environments])),
-            "left": float(np.mean([environment.mean_branch_tokens for environment in environments])),
-            "right": float(self._units.mean()),
-        }
+        self._rectangle = rectangle(environments)
 
     def scores(self, results: Sequence[Sums]) -> Scores:
         """Means over seeds of shape (E, B, Q), padded with NaN where environments differ in questions."""
@@ -121,6 +126,14 @@ class Standing:
         """The programs that hold a point of the front."""
         return {point.id for point in self.front()}
 
+    def is_confirmed(self, id_: str) -> bool:
+        """Whether a program was confirmed."""
+        return id_ in self._entries["confirm"]
+
+    def points_of(self, id_: str) -> tuple[Point, ...]:
+        """A confirmed program's points."""
+        return self._entries["confirm"][id_].points
+
     def curve(self, name: str) -> tuple[Point, ...]:
         """A baseline's confirmed points."""
         return self._named(name, "confirm").points
@@ -142,7 +155,7 @@ class Standing:
     def hypervolume(self) -> float:
         """Of the front, normalised to 1."""
         points = self.front()
-        return hypervolume([p.tokens for p in points], [p.accuracy for p in points], **self.rectangle)
+        return hypervolume([p.tokens for p in points], [p.accuracy for p in points], **self._rectangle)
 
     def best(self, candidates: Sequence[Candidate]) -> Candidate:
         """The confirmed program with the greatest gain at matched tokens, the first of equals."""
