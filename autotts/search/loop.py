@@ -54,8 +54,8 @@ class Config:
     proposals_per_round: int = 4
     seed: int = 0
     betas: int = 11
-    seeds: int = 3
-    screen_seeds: int = 1
+    seeds: int = 5
+    screen_seeds: int = 2
     envs: tuple[str, ...] = ()
     equivalence: str | None = None
 

@@ -3,7 +3,8 @@
 Code blocks are lines of the body of `solve` (or of its loop); they speak of `episode`, `knobs`, `ballots` (answers
 that count, in the order in which they came), `leader`, `n1`, `n2` (the leader's and the runner-up's votes), and, where
 a mechanism needs them, of `latest` (current answers of live branches), `lengths` (intervals behind each ballot) and
-`opened`. CONFIDENCE stands for the vote's own confidence in its leader.
+`opened` and `done` (branches that finished since the last turn). CONFIDENCE stands for the vote's own confidence in its
+leader.
 """
 
 from __future__ import annotations
@@ -46,7 +47,8 @@ class Mechanism:
         knobs: what β moves.
         setup: lines before the loop.
         loop: lines inside the loop.
-        needs: "latest", "lengths", "opened", "step", and names of helper functions.
+        needs: "latest", "watched" (live branches are probed each turn), "lengths", "opened", "step", and names of
+            helper functions.
         weight: how often it is drawn, relative to the slot's other variants.
     """
 
@@ -60,24 +62,37 @@ class Mechanism:
     weight: float = 1.0
 
 
-LIMIT = Knob("limit", (3, 5), (48, 64), "geometric")
+OFF = "off: dict[int, int] = {}"
+DISSENT = """\
+off = {i: off.get(i, 0) + 1 for i in live if leader is not None and latest[i] != leader}
+"""
+UNSUPPORTED = """\
+episode.prune([i for i, steps in off.items() if steps >= knobs["patience"] and latest[i] not in ballots])"""
+LIMIT = Knob("limit", (3, 4), (48, 64), "geometric")
 
+# How often a variant is drawn goes by what pruning, stopping and width were worth on recorded branches and on synthetic
+# ones: breadth that starts at three branches, pruning after the first ballot, and stopping when nobody can catch up
+# carry most of the gain; trusting unfinished branches before the first has finished loses.
 MECHANISMS: tuple[Mechanism, ...] = (
     # ---- opening -----------------------------------------------------------------------------------------------
+    Mechanism(
+        "opening", "row", "opens a row of branches", (Knob("limit", (3, 3), (32, 60), "geometric"),), loop="limit",
+        weight=3,
+    ),
+    Mechanism(
+        "opening", "staggered", "staggers its branches",
+        (LIMIT, Knob("n_init", (3, 3), (12, 36), "geometric")),
+        loop='min(int(knobs["n_init"]), limit)',
+        weight=1.5,
+    ),
     Mechanism(
         "opening", "few", "opens a few branches",
         (LIMIT, Knob("n_init", (2, 4), (4, 16), "count")),
         loop='min(int(knobs["n_init"]), limit)',
+        weight=0.5,
     ),
-    Mechanism(
-        "opening", "wide", "opens a row of branches",
-        (LIMIT, Knob("n_init", (3, 5), (16, 64), "geometric")),
-        loop='min(int(knobs["n_init"]), limit)',
-        weight=2,
-    ),
-    Mechanism("opening", "all", "opens all branches at once", (LIMIT,), loop="limit"),
     # ---- depth allocation --------------------------------------------------------------------------------------
-    Mechanism("depth", "lockstep", "runs them abreast", loop="episode.advance(episode.active)", weight=3),
+    Mechanism("depth", "lockstep", "runs them abreast", loop="episode.advance(episode.active)"),
     Mechanism(
         "depth", "burst", "lets agreeing ones run ahead",
         loop="""\
@@ -86,14 +101,14 @@ ahead = [i for i in live if i in latest and latest[i] == leader and not episode.
 episode.advance(ahead)""",
         needs=("latest", "live"),
     ),
-    Mechanism("depth", "finish", "reads each to its end", loop="episode.finish(episode.active)", weight=0.5),
+    Mechanism("depth", "finish", "reads each to its end", loop="episode.finish(episode.active)", weight=0.2),
     Mechanism(
         "depth", "deepest", "runs the deepest ones first",
         (Knob("focus", (1, 4), (4, 32), "geometric"),),
         loop="""\
 deepest = sorted(episode.active, key=episode.depth, reverse=True)
 episode.advance(deepest[: int(knobs["focus"])])""",
-        weight=0.3,
+        weight=0.1,
     ),
     # ---- reading -----------------------------------------------------------------------------------------------
     Mechanism("reading", "finals", "counts final answers"),
@@ -108,7 +123,7 @@ steady = [i for i in live if held[i] >= knobs["hold"] and latest[i] != UNPARSED]
 ballots += [latest[i] for i in steady]
 episode.prune(steady)""",
         needs=("latest", "live", "UNPARSED"),
-        weight=0.3,
+        weight=0.1,
     ),
     # ---- widening ----------------------------------------------------------------------------------------------
     Mechanism("widening", "none", "opens no more"),
@@ -119,7 +134,7 @@ episode.prune(steady)""",
 room = min(int(knobs["abreast"]) - len(episode.active), limit - opened)
 if room > 0:
     opened += len(episode.branches(room))""",
-        needs=("opened",), weight=2,
+        needs=("opened",), weight=0.4,
     ),
     Mechanism(
         "widening", "batches", "opens a batch when all have ended",
@@ -127,13 +142,13 @@ if room > 0:
         loop="""\
 if not episode.active and opened < limit:
     opened += len(episode.branches(min(int(knobs["batch"]), limit - opened)))""",
-        needs=("opened",),
+        needs=("opened",), weight=0.3,
     ),
     Mechanism(
         "widening", "doubt", "opens more while confidence is low",
         (
-            Knob("widen_from", (1, 12), (1, 24), "count"), Knob("widen_burst", (1, 1), (1, 4), "count"),
-            Knob("doubt", (0.6, 0.9), (0.9, 0.99)),
+            Knob("widen_from", (1, 2), (1, 4), "count"), Knob("widen_burst", (1, 1), (2, 8), "count"),
+            Knob("doubt", (0.75, 0.9), (0.93, 0.99)),
         ),
         loop="""\
 if step >= knobs["widen_from"] and opened < limit and CONFIDENCE < knobs["doubt"]:
@@ -141,21 +156,36 @@ if step >= knobs["widen_from"] and opened < limit and CONFIDENCE < knobs["doubt"
         needs=("opened", "step", "confidence"),
     ),
     # ---- pruning -----------------------------------------------------------------------------------------------
-    Mechanism("pruning", "none", "gives none up"),
+    Mechanism("pruning", "none", "gives none up", weight=0.3),
     Mechanism(
         "pruning", "disagreement", "abandons branches that disagree with the leader for long",
-        (Knob("patience", (3, 9), (12, 28), "count"),),
-        setup="off: dict[int, int] = {}",
-        loop="""\
-off = {i: off.get(i, 0) + 1 for i in live if leader is not None and latest[i] != leader}
-episode.prune([i for i, steps in off.items() if steps >= knobs["patience"] and i in latest])""",
-        needs=("latest", "live"), weight=4,
+        (Knob("patience", (5, 9), (8, 14), "count"),),
+        setup=OFF,
+        loop=DISSENT + """\
+episode.prune([i for i, steps in off.items() if steps >= knobs["patience"]])""",
+        needs=("latest", "live"),
+    ),
+    Mechanism(
+        "pruning", "unsupported", "abandons branches that dissent for long with an answer that none has finished with",
+        (Knob("patience", (5, 9), (7, 11), "count"),),
+        setup=OFF,
+        loop=DISSENT + UNSUPPORTED,
+        needs=("latest", "live"), weight=3,
+    ),
+    Mechanism(
+        "pruning", "unsupported_or_long",
+        "abandons very long branches, and those that dissent for long with an answer that none has finished with",
+        (Knob("patience", (5, 9), (7, 11), "count"), Knob("cap", (45, 50), (48, 60), "count")),
+        setup=OFF,
+        loop=DISSENT + UNSUPPORTED + """
+episode.prune([i for i in episode.active if episode.depth(i) >= knobs["cap"]])""",
+        needs=("latest", "live"),
     ),
     Mechanism(
         "pruning", "cap", "cuts very long branches",
         (Knob("cap", (12, 40), (24, 80), "count"),),
         loop='episode.prune([i for i in episode.active if episode.depth(i) >= knobs["cap"]])',
-        weight=0.3,
+        weight=0.2,
     ),
     Mechanism(
         "pruning", "overtime", "cuts branches that run much longer than those that finished",
@@ -164,7 +194,7 @@ episode.prune([i for i, steps in off.items() if steps >= knobs["patience"] and i
 if len(lengths) > 1:
     longest = knobs["overtime"] * median(lengths)
     episode.prune([i for i in episode.active if episode.depth(i) > longest])""",
-        needs=("lengths", "median"), weight=0.7,
+        needs=("lengths", "median"), weight=0.2,
     ),
     Mechanism(
         "pruning", "stragglers", "cuts branches that run longer than those that finished and disagree with the leader",
@@ -173,32 +203,31 @@ if len(lengths) > 1:
 if lengths and leader is not None:
     longest = knobs["overtime"] * median(lengths)
     episode.prune([i for i in live if latest[i] != leader and episode.depth(i) > longest])""",
-        needs=("latest", "live", "lengths", "median"), weight=0.5,
+        needs=("latest", "live", "lengths", "median"), weight=0.2,
     ),
     Mechanism(
         "pruning", "overruled", "abandons branches that disagree with a sure leader for long",
         (Knob("patience", (2, 6), (8, 24), "count"), Knob("sure", (0.6, 0.8), (0.6, 0.95))),
-        setup="off: dict[int, int] = {}",
-        loop="""\
-off = {i: off.get(i, 0) + 1 for i in live if leader is not None and latest[i] != leader}
+        setup=OFF,
+        loop=DISSENT + """\
 if CONFIDENCE >= knobs["sure"]:
-    episode.prune([i for i, steps in off.items() if steps >= knobs["patience"] and i in latest])""",
-        needs=("latest", "live", "confidence"),
+    episode.prune([i for i, steps in off.items() if steps >= knobs["patience"]])""",
+        needs=("latest", "live", "confidence"), weight=0.3,
     ),
     # ---- stopping ----------------------------------------------------------------------------------------------
     Mechanism(
         "stopping", "confident", "stops when the leader is likely ahead",
-        (Knob("min_ballots", (1, 2), (2, 6), "count"), Knob("threshold", (0.6, 0.9), (0.93, 0.999))),
+        (Knob("min_ballots", (1, 2), (2, 5), "count"), Knob("threshold", (0.7, 0.9), (0.95, 0.995))),
         loop="""\
 if len(ballots) >= knobs["min_ballots"] and CONFIDENCE >= knobs["threshold"]:
     break""",
-        needs=("confidence",), weight=2,
+        needs=("confidence",),
     ),
     Mechanism(
         "stopping", "momentum", "stops when the smoothed confidence is high",
         (
-            Knob("min_ballots", (1, 2), (2, 6), "count"), Knob("threshold", (0.6, 0.9), (0.93, 0.995)),
-            Knob("alpha", (0.5, 0.9), (0.15, 0.5)),
+            Knob("min_ballots", (1, 2), (2, 5), "count"), Knob("threshold", (0.7, 0.9), (0.95, 0.99)),
+            Knob("alpha", (0.5, 0.9), (0.2, 0.5)),
         ),
         setup="momentum = 0.0",
         loop="""\
@@ -213,36 +242,48 @@ if len(ballots) >= knobs["min_ballots"] and momentum >= knobs["threshold"]:
         loop="""\
 if len(ballots) >= knobs["enough"]:
     break""",
+        weight=0.4,
     ),
     Mechanism(
         "stopping", "ahead", "stops when the leader is several votes ahead",
-        (Knob("lead", (0.8, 2.0), (4.0, 12.0)),),
+        (Knob("lead", (1.0, 2.0), (4.0, 10.0)),),
         loop="""\
 if n1 - n2 >= knobs["lead"]:
     break""",
+        weight=0.5,
     ),
     Mechanism(
         "stopping", "survival", "stops when the rest can hardly turn the vote",
-        (Knob("sigmas", (0.2, 0.8), (0.8, 2.0)),),
+        (Knob("sigmas", (0.2, 0.6), (0.5, 1.3)),),
         loop="""\
 left = max(1, limit - len(ballots))
 if n1 - n2 >= knobs["sigmas"] * math.sqrt(left):
     break""",
-        needs=("math",), weight=2,
+        needs=("math",), weight=0.5,
     ),
     Mechanism(
         "stopping", "settled", "stops when those still running can hardly turn the vote",
-        (Knob("min_ballots", (1, 2), (2, 6), "count"), Knob("turn", (0.1, 0.5), (0.4, 1.0))),
+        (Knob("min_ballots", (1, 2), (2, 4), "count"), Knob("turn", (0.1, 0.5), (0.3, 0.8))),
         loop="""\
 if len(ballots) >= knobs["min_ballots"] and n1 - n2 > knobs["turn"] * len(episode.active):
     break""",
-        weight=2,
+    ),
+    Mechanism(
+        "stopping", "unreachable", "stops when no other answer could catch up",
+        (Knob("caution", (0.0, 0.2), (0.0, 0.3)),),
+        loop="""\
+reach = Counter(ballots + list(latest.values()))
+rival = max((n for answer, n in reach.items() if answer not in (leader, UNPARSED)), default=0)
+dissenting = sum(answer != leader for answer in latest.values())
+if ballots.count(leader) > rival + knobs["caution"] * dissenting:
+    break""",
+        needs=("latest", "live", "Counter", "UNPARSED"), weight=3,
     ),
     # ---- giving up ---------------------------------------------------------------------------------------------
-    Mechanism("giving_up", "never", "", weight=2),
+    Mechanism("giving_up", "never", "", weight=3),
     Mechanism(
         "giving_up", "spread", "gives up where answers are scattered",
-        (Knob("trial", (3, 6), (16, 48), "geometric"), Knob("share", (0.3, 0.5), (0.05, 0.25))),
+        (Knob("trial", (6, 10), (12, 40), "geometric"), Knob("share", (0.2, 0.3), (0.1, 0.2))),
         loop="""\
 if len(ballots) >= knobs["trial"] and n1 < knobs["share"] * len(ballots):
     break""",
@@ -253,6 +294,7 @@ if len(ballots) >= knobs["trial"] and n1 < knobs["share"] * len(ballots):
         loop="""\
 if episode.tokens >= knobs["ceiling"] * episode.interval:
     break""",
+        weight=0.3,
     ),
     # ---- vote --------------------------------------------------------------------------------------------------
     Mechanism("vote", "majority", "majority vote", loop="leader, n1, n2, _ = vote(ballots)"),
@@ -262,11 +304,11 @@ if episode.tokens >= knobs["ceiling"] * episode.interval:
     ),
     Mechanism(
         "vote", "early", "vote in which those who finish first weigh more",
-        (Knob("early", (1.0, 8.0), (8.0, 60.0)),),
+        (Knob("early", (4.0, 20.0), (20.0, 60.0)),),
         loop="""\
 weights = [1 / (1 + rank / knobs["early"]) for rank in range(len(ballots))]
 leader, n1, n2 = weighted_vote(ballots, weights)""",
-        needs=("weighted_vote",), weight=1.5,
+        needs=("weighted_vote",), weight=0.5,
     ),
     Mechanism(
         "vote", "short", "vote in which short branches weigh more",
@@ -275,7 +317,20 @@ leader, n1, n2 = weighted_vote(ballots, weights)""",
 shortest = min(lengths, default=1)
 weights = [(shortest / length) ** knobs["power"] for length in lengths]
 leader, n1, n2 = weighted_vote(ballots, weights)""",
-        needs=("lengths", "weighted_vote"), weight=1.5,
+        needs=("lengths", "weighted_vote"), weight=0.3,
+    ),
+    Mechanism(
+        "vote", "deserted",
+        "vote in which an answer counts less for each branch that held it for long and finished with another",
+        (Knob("held_long", (4, 12), (8, 24), "count"), Knob("against", (0.05, 0.3), (0.05, 0.3))),
+        setup="deserted: Counter[Any] = Counter()",
+        loop="""\
+for i in done:
+    *earlier, final = episode.answers(i)
+    deserted.update(a for a, n in Counter(earlier).items() if n >= knobs["held_long"] and a != final)
+weights = [1 / (1 + knobs["against"] * deserted[answer]) for answer in ballots]
+leader, n1, n2 = weighted_vote(ballots, weights)""",
+        needs=("watched", "Counter", "weighted_vote"), weight=0.4,
     ),
     Mechanism(
         "vote", "partial", "vote to which unfinished branches add a share",
@@ -283,7 +338,7 @@ leader, n1, n2 = weighted_vote(ballots, weights)""",
         loop="""\
 current = list(latest.values())
 leader, n1, n2 = weighted_vote(ballots + current, [1.0] * len(ballots) + [knobs["partial"]] * len(current))""",
-        needs=("latest", "live", "weighted_vote"), weight=0.4,
+        needs=("latest", "live", "weighted_vote"), weight=0.1,
     ),
 )  # fmt: skip
 

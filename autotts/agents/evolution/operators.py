@@ -35,17 +35,25 @@ def cross(first: Genome, second: Genome, rng: random.Random) -> Genome:
 def normal(genome: Genome) -> Genome:
     """Without mechanisms that could not act as they say.
 
-    What is read to its end in one wave is neither read nor cut on the way; and where branches wait for their turn,
+    A row that is open leaves nothing to widen, and what never widens is a row. What is read to its end in one wave is
+    neither read nor cut on the way, and has no rivals that are still running; and where branches wait for their turn,
     turns of the loop say nothing about how long one has held its answer.
     """
-    if genome.gene("depth").variant == "deepest":
+    opening, depth = genome.gene("opening"), genome.gene("depth").variant
+    if opening.variant == "row":
+        genome = genome.with_gene("widening", Gene("none"))
+    elif genome.gene("widening").variant == "none":
+        genome = genome.with_gene("opening", Gene("row", (("limit", opening.span("n_init")),)))
+    if depth in ("deepest", "finish"):
         genome = genome.with_gene("reading", Gene("finals"))
-        if genome.gene("pruning").variant in ("disagreement", "stragglers", "overruled"):
+        if genome.gene("pruning").variant not in ("cap", "overtime"):
             genome = genome.with_gene("pruning", Gene("none"))
-    if genome.gene("depth").variant == "finish":
-        genome = genome.with_gene("reading", Gene("finals")).with_gene("pruning", Gene("none"))
-        if genome.gene("vote").variant == "partial":
+    if depth == "finish":
+        genome = genome.with_gene("pruning", Gene("none"))
+        if genome.gene("vote").variant in ("partial", "deserted"):
             genome = genome.with_gene("vote", Gene("parsed"))
+        if genome.gene("stopping").variant in ("settled", "unreachable"):
+            genome = genome.with_gene("stopping", _gene("confident", {"min_ballots": (1, 4), "threshold": (0.8, 0.97)}))
     return genome
 
 
@@ -88,55 +96,43 @@ def _span(knob: Knob, at0: float, at1: float) -> Span:
     return Span(at0, max(at0, at1)) if knob.rises else Span(at0, min(at0, at1))
 
 
-def _seed(**slots: tuple[str, dict[str, tuple[float, float]]]) -> Genome:
-    return Genome.of(
-        {
-            slot: Gene(variant, tuple(sorted((k, Span(float(low), float(high))) for k, (low, high) in spans.items())))
-            for slot, (variant, spans) in slots.items()
-        }
-    )
+def _gene(variant: str, spans: dict[str, tuple[float, float]]) -> Gene:
+    return Gene(variant, tuple(sorted((k, Span(float(low), float(high))) for k, (low, high) in spans.items())))
 
+
+def _seed(**slots: tuple[str, dict[str, tuple[float, float]]]) -> Genome:
+    return Genome.of({slot: _gene(variant, spans) for slot, (variant, spans) in slots.items()})
+
+
+_ROW = ("row", {"limit": (3.0, 44.0)})
+_NONE: tuple[str, dict[str, tuple[float, float]]] = ("none", {})
+_UNSUPPORTED = ("unsupported", {"patience": (8.0, 8.0)})
+_UNREACHABLE = ("unreachable", {"caution": (0.1, 0.1)})
+_REST: dict[str, tuple[str, dict[str, tuple[float, float]]]] = {
+    "depth": ("burst", {}),
+    "reading": ("finals", {}),
+    "giving_up": ("never", {}),
+    "vote": ("parsed", {}),
+}
 
 SEEDS: tuple[Genome, ...] = (
-    _seed(  # like the confidence momentum controller
-        opening=("few", {"limit": (4, 64), "n_init": (2, 8)}),
-        depth=("burst", {}),
-        reading=("finals", {}),
-        widening=("doubt", {"widen_from": (1, 5), "widen_burst": (1, 4), "doubt": (0.85, 0.97)}),
-        pruning=("disagreement", {"patience": (3, 12)}),
-        stopping=("momentum", {"min_ballots": (2, 5), "threshold": (0.85, 0.97), "alpha": (0.7, 0.3)}),
-        giving_up=("never", {}),
-        vote=("majority", {}),
+    _seed(opening=_ROW, widening=_NONE, pruning=_UNSUPPORTED, stopping=_UNREACHABLE, **_REST),
+    _seed(
+        opening=("staggered", {"limit": (3, 64), "n_init": (3, 16)}),
+        widening=("doubt", {"widen_from": (1, 1), "widen_burst": (1, 8), "doubt": (0.8, 0.97)}),
+        pruning=_UNSUPPORTED,
+        stopping=_UNREACHABLE,
+        **_REST,
     ),
-    _seed(  # like adaptive consistency
-        opening=("few", {"limit": (2, 64), "n_init": (2, 3)}),
-        depth=("finish", {}),
-        reading=("finals", {}),
-        widening=("batches", {"batch": (1, 1)}),
-        pruning=("none", {}),
-        stopping=("confident", {"min_ballots": (2, 2), "threshold": (0.8, 0.97)}),
-        giving_up=("never", {}),
-        vote=("majority", {}),
+    _seed(  # the confidence momentum controller's stop
+        opening=_ROW,
+        widening=_NONE,
+        pruning=_UNSUPPORTED,
+        stopping=("momentum", {"min_ballots": (1, 3), "threshold": (0.8, 0.98), "alpha": (0.7, 0.4)}),
+        **_REST,
     ),
-    _seed(  # like self-consistency, stopping at the first few
-        opening=("all", {"limit": (3, 64)}),
-        depth=("lockstep", {}),
-        reading=("finals", {}),
-        widening=("none", {}),
-        pruning=("none", {}),
-        stopping=("first", {"enough": (2, 40)}),
-        giving_up=("never", {}),
-        vote=("parsed", {}),
-    ),
-    _seed(  # like parallel probing
-        opening=("wide", {"limit": (4, 64), "n_init": (4, 48)}),
-        depth=("lockstep", {}),
-        reading=("finals", {}),
-        widening=("none", {}),
-        pruning=("disagreement", {"patience": (5, 16)}),
-        stopping=("settled", {"min_ballots": (2, 4), "turn": (0.3, 1.0)}),
-        giving_up=("never", {}),
-        vote=("majority", {}),
+    _seed(  # parallel probing's pruning
+        opening=_ROW, widening=_NONE, pruning=("disagreement", {"patience": (7, 10)}), stopping=_UNREACHABLE, **_REST
     ),
 )
 """Ordinary assemblies that a search starts from."""

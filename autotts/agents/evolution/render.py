@@ -46,9 +46,12 @@ def render(genome: Genome) -> str:
     for name in ("n2", "n1"):
         if len(re.findall(rf"\b{name}\b", body)) == 1:
             body = re.sub(rf"\b{name}\b", "_", body)
+    counted = "leader, _, _, _ = vote("
+    if counted in body:
+        body = body.replace(counted, "leader = majority(")
     helpers = (WEIGHTED_VOTE if weighted else "") + ("\n" if weighted and "lead_confidence" in needs else "")
     helpers += LEAD_CONFIDENCE if "lead_confidence" in needs else ""
-    head = f'"""{_docstring(parts)}\n"""\n\n{_imports(needs, weighted)}'
+    head = f'"""{_docstring(parts)}\n"""\n\n{_imports(needs, " vote(" in body)}'
     text = f"{head}\nMAX_STEPS = 400\n\n\n{_schedule(genome)}\n\n{body}"
     return text + ("\n" + helpers if helpers else "")
 
@@ -61,16 +64,17 @@ def _docstring(parts: dict[str, Mechanism]) -> str:
     return "\n".join([headline, "", *textwrap.wrap(f"{details.capitalize()}.", 116)])
 
 
-def _imports(needs: set[str], weighted: bool) -> str:
+def _imports(needs: set[str], votes: bool) -> str:
     names = ["majority"]
-    if not weighted:
+    if votes:
         names.append("vote")
-        if "confidence" in needs:
-            names.append("majority_confidence")
+    if "confidence" in needs and "lead_confidence" not in needs:
+        names.append("majority_confidence")
     if "UNPARSED" in needs:
         names.append("UNPARSED")
     names.sort(key=lambda name: (not name.isupper(), name))
     lines = ["import math\n"] if "math" in needs else []
+    lines += ["from collections import Counter\n"] if "Counter" in needs else []
     lines += ["from statistics import median\n"] if "median" in needs else []
     return "".join(lines) + "from typing import Any\n\nfrom autotts.toolkit import " + ", ".join(names) + "\n"
 
@@ -123,6 +127,8 @@ def _solve(parts: dict[str, Mechanism], needs: set[str]) -> str:
     loop += "lengths += [episode.depth(i) for i in done]\n" if "lengths" in needs else ""
     if "latest" in needs:
         loop += "live = episode.active\nlatest = dict(zip(live, episode.probe(live), strict=True))\n"
+    elif "watched" in needs:
+        loop += "episode.probe(episode.active)\n"
     reading = parts["reading"].loop
     if reading:
         loop += reading + "\n"
