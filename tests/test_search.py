@@ -185,3 +185,18 @@ def test_bad_input_is_one_sentence_and_exit_code_two(world: Path) -> None:
         error = autotts(*args, cwd=world, code=2)
         assert words in error
         assert "Traceback" not in error
+
+
+def test_a_program_that_a_person_added_follows_the_baselines(world: Path) -> None:
+    (world / "mine.py").write_text(HEALTHY)
+    added = json.loads(autotts("add", "mine.py", "--archive", "a.db", "--json", cwd=world))
+    autotts(*search_args("--rounds", "1", "--archive", "a.db", "--run", "r"), cwd=world)
+    rows = [row for row in listed(world, "a.db") if row["round"] is not None]
+    assert [(r["round"], r["slot"]) for r in rows] == [(0, k) for k in range(6)] + [(1, 0), (1, 1)]
+    assert (rows[5]["hash"], rows[5]["agent"], rows[5]["outcome"]) == (added["hash"], "person", "ok")
+    assert rows[5]["gain"] is not None
+    # What is added later is for later runs; this one stays what it was.
+    (world / "other.py").write_text(HEALTHY.replace("two", "three").replace("2 +", "3 +"))
+    autotts("add", "other.py", "--archive", "a.db", cwd=world)
+    autotts(*search_args("--rounds", "1", "--archive", "a.db", "--run", "r"), cwd=world)
+    assert [row for row in listed(world, "a.db") if row["round"] is not None] == rows

@@ -59,6 +59,11 @@ class Archive(Database):
             )
         return Added.ADDED
 
+    def added(self) -> list[str]:
+        """Hashes of the programs that were added outside a run, in the order in which they came."""
+        t = tables.program
+        return [row.hash for row in self._all(sa.select(t.c.hash).where(t.c.agent != "").order_by(t.c.number))]
+
     def program(self, hash: str) -> Program | None:
         """The program with this full hash."""
         row = self._first(sa.select(tables.program).where(tables.program.c.hash == hash))

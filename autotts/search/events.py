@@ -16,11 +16,12 @@ class Event:
 
 @dataclass(frozen=True)
 class SearchStarted(Event):
-    """The run is open; `done` slots of `total` were in the archive already."""
+    """The run is open; `done` slots were in the archive already. Round 0 is the baselines and what people added."""
 
     rounds: int
     per_round: int
     baselines: int
+    added: int
     done: int
     isolation: str
 

@@ -28,7 +28,7 @@ __all__ = ["BASELINES", "REFERENCE", "Config", "Search"]
 
 REFERENCE = "cmc"
 BASELINES = (REFERENCE, "sc", "asc", "esc", "parallel_probe")
-"""Round 0. The reference comes first: every gain is measured against it."""
+"""Round 0, before what people added. The reference comes first: every gain is measured against it."""
 
 PARENTS = 2
 
@@ -47,6 +47,7 @@ class Config:
         screen_seeds: how many of them screening plays, the first ones.
         envs: the environments' paths or names, as given.
         equivalence: answer equivalence, None for what the files say.
+        added: hashes of the programs that people had added when the run began; they follow the baselines.
     """
 
     agent: str = "evolution"
@@ -58,6 +59,7 @@ class Config:
     screen_seeds: int = 2
     envs: tuple[str, ...] = ()
     equivalence: str | None = None
+    added: tuple[str, ...] = ()
 
     @property
     def protocol(self) -> Protocol:
@@ -104,12 +106,14 @@ class Search:
         known = {(p.round, p.slot): p for p in self.archive.proposals(self.run)}
         done = sum(p.verdict is not None for p in known.values())
         rounds, per_round = self.config.rounds, self.config.proposals_per_round
-        self.listen(SearchStarted(self.run, rounds, per_round, len(BASELINES), done, self.evaluator.isolation))
+        added = len(self.config.added)
+        given = len(BASELINES) + added
+        self.listen(SearchStarted(self.run, rounds, per_round, len(BASELINES), added, done, self.evaluator.isolation))
         finished = False
         try:
             for round_ in range(rounds + 1):
                 told = tuple(self._mark_front())
-                for slot in range(len(BASELINES) if round_ == 0 else per_round):
+                for slot in range(given if round_ == 0 else per_round):
                     stored = known.get((round_, slot)) or self._propose(round_, slot, told)
                     if stored.verdict is None:
                         stored = self._judge(stored)
@@ -134,9 +138,8 @@ class Search:
     def _propose(self, round_: int, slot: int, told: tuple[Candidate, ...]) -> StoredProposal:
         """Ask for a program; the answer is in the archive before anything is done with it."""
         if round_ == 0:
-            program = shipped(BASELINES[slot])
-            proposal = Proposal(program.source, (), "")
-            agent = "baseline"
+            proposal = Proposal(self._given(slot).source, (), "")
+            agent = "baseline" if slot < len(BASELINES) else "person"
         else:
             self.listen(SlotStarted(self.run, round_, slot, "propose", ""))
             rng = self._rng(round_, slot, "select")
@@ -160,14 +163,21 @@ class Search:
         self.archive.add_proposal(stored)
         return stored
 
+    def _given(self, slot: int) -> Program:
+        """A program of round 0: a baseline, or one that a person added."""
+        if slot < len(BASELINES):
+            return shipped(BASELINES[slot])
+        stored = self.archive.program(self.config.added[slot - len(BASELINES)])
+        assert stored is not None
+        return Program(stored.source, "", stored.class_name)
+
     def _rng(self, round_: int, slot: int, purpose: str) -> random.Random:
         return random.Random(f"{self.config.seed}/{round_}/{slot}/{purpose}")
 
     def _judge(self, stored: StoredProposal) -> StoredProposal:
         """Screen, confirm where it could touch the front, and commit the slot in one transaction."""
-        name = BASELINES[stored.slot] if stored.round == 0 else ""
-        program = Program.from_source(stored.source, name)
-        record = StoredProgram(program.hash, program.source, program.idea, program.class_name, name)
+        program = Program.from_source(stored.source) if stored.round else self._given(stored.slot)
+        record = StoredProgram(program.hash, program.source, program.idea, program.class_name, program.name)
         evaluations: list[Evaluation] = []
         if program.hash in self._hashes.values():
             verdict = Verdict("Duplicate", "the same program was proposed before", program=program.hash)
@@ -193,7 +203,7 @@ class Search:
         screened = self.evaluator.run(program, config.screen_protocol)
         evaluations += self._records(program, config.screen_protocol, "screen", screened)
         scores = self.standing.scores(screened)
-        if stored.round > 0 and not self.standing.could_touch_front(scores):
+        if not program.name and not self.standing.could_touch_front(scores):
             gain = self.standing.gain(scores, confirmed=False)
             return Verdict("ok", program=program.hash, stage="screen", gain=gain.value, gain_se=gain.se)
         self.listen(SlotStarted(*place, "confirm", program.id))

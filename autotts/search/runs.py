@@ -6,7 +6,7 @@ import json
 import platform
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from importlib.metadata import version
 from typing import Any
 
@@ -32,12 +32,12 @@ def start_run(archive: Archive, name: str | None, config: Config, environments: 
         InputError: a run of that name exists with another configuration.
     """
     make_agent(config.agent)
-    stored = json.loads(json.dumps(asdict(config)))
+    stored = json.loads(json.dumps(asdict(replace(config, added=tuple(archive.added())))))
     existing = {run.name: run for run in archive.runs()}
     if name is None:
         name = archive.next_run_name()
     if name in existing:
-        if dict(existing[name].config) != stored:
+        if {**existing[name].config, "added": None} != {**stored, "added": None}:
             raise InputError(
                 f"--run {name}: this archive has a run of that name with other settings; "
                 f"give another name, or `autotts resume {name}`"

@@ -52,7 +52,8 @@ class PlainDisplay(Display):
         if isinstance(event, SearchStarted):
             self._write(
                 f"run {event.run}: {event.rounds} rounds × {event.per_round} proposals after {event.baselines} "
-                f"baselines, isolation {event.isolation}" + (f", {event.done} slots done before" if event.done else "")
+                f"baselines{f' and {event.added} added' if event.added else ''}, isolation {event.isolation}"
+                + (f", {event.done} slots done before" if event.done else "")
             )
         elif isinstance(event, SlotEnded):
             what = "confirmed" if event.confirmed else "screened" if event.outcome == "ok" else event.outcome
@@ -94,7 +95,7 @@ class RichDisplay(Display):
     def __call__(self, event: Event) -> None:
         """Update the panel."""
         if isinstance(event, SearchStarted):
-            total = event.baselines + event.rounds * event.per_round
+            total = event.baselines + event.added + event.rounds * event.per_round
             self._bar.update(self._task, total=total, description=f"run {event.run}")
         elif isinstance(event, SlotStarted):
             self._stage = f"round {event.round}, slot {event.slot}: {event.stage} {event.program}"
