@@ -22,19 +22,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean, stdev
 
-import numpy as np
+from scoring import Fresh, cell
 
 from autotts.agents.evolution import EvolutionAgent
 from autotts.archive import Archive, front
-from autotts.evaluation import Curve, Evaluator, Program, Protocol, even_betas, shipped
-from autotts.evaluation.statistics import Scores, gain_at_matched_tokens
+from autotts.evaluation import Evaluator, Program, even_betas, shipped
 from autotts.replay import Environment, load_environments
 from autotts.search import Config, Search, default_selector, start_run
 
 ROOT = Path(__file__).resolve().parents[1]
 RECORDED = Path(os.environ.get("AUTOTTS_SHARED", ROOT.parent / "shared")) / "data" / "replay"
-FRESH = 1000
-"""First episode seed that no search plays."""
 MODES = ("evolution", "random")
 WHERE = ("searched on", "same questions, fresh seeds", "other questions, fresh seeds")
 Figures = dict[str, tuple[float, float]]
@@ -80,44 +77,16 @@ def search(environments: Sequence[Environment], config: Config, mode: str) -> Fo
         return Found(programs[best.id], gain, tuple((programs[p.id], p.beta) for p in edge))
 
 
-class Fresh:
-    """Scores programs on given environments with seeds that no search plays."""
-
-    def __init__(self, environments: Sequence[Environment], betas: tuple[float, ...], n_seeds: int) -> None:
-        self._environments = environments
-        self._seeds = tuple(range(FRESH, FRESH + n_seeds))
-        self._evaluator = Evaluator(environments)
-        self._reference = self.scores([(shipped("cmc"), beta) for beta in betas])
-
-    def scores(self, points: Sequence[tuple[Program, float]]) -> Scores:
-        """Of a curve made of these (program, β)."""
-        curves = []
-        for program in dict.fromkeys(program for program, _ in points):
-            betas = tuple(beta for other, beta in points if other == program)
-            results = self._evaluator.run(program, Protocol(betas, self._seeds))
-            curves.append(Curve.of(self._environments, betas, results))
-        accuracy, tokens = (np.concatenate([getattr(c, x) for c in curves], axis=1) for x in ("accuracy", "tokens"))
-        return Scores(accuracy, tokens, curves[0].clusters, curves[0].units)
-
-    def gain(self, points: Sequence[tuple[Program, float]]) -> tuple[float, float]:
-        """Over CMC, in points, with its standard error over questions."""
-        gain = gain_at_matched_tokens(self.scores(points), self._reference)
-        return 100 * gain.value, 100 * gain.se
-
-
 def outcome(found: Found, fresh: Sequence[Fresh], betas: tuple[float, ...]) -> Outcome:
     """Score what a search found."""
-    curve = [(found.best, beta) for beta in betas]
-    best = {WHERE[0]: found.gain} | {where: split.gain(curve) for where, split in zip(WHERE[1:], fresh, strict=True)}
-    edge = {where: split.gain(found.front) for where, split in zip(WHERE[1:], fresh, strict=True)}
+    curve, reference = [(found.best, beta) for beta in betas], [(shipped("cmc"), beta) for beta in betas]
+    splits = list(zip(WHERE[1:], fresh, strict=True))
+    best = {WHERE[0]: found.gain} | {where: split.gain(curve, reference) for where, split in splits}
+    edge = {where: split.gain(found.front, reference) for where, split in splits}
     return Outcome(found.best.idea, best, edge)
 
 
 # ---- the page --------------------------------------------------------------------------------------------------------
-
-
-def cell(figure: tuple[float, float]) -> str:
-    return f"{figure[0]:+.2f} ± {figure[1]:.2f}"
 
 
 def spread(values: Sequence[float]) -> str:
@@ -194,7 +163,7 @@ def main() -> None:
     halves = [[e.select([q.id for q in e.questions[start::2]]) for e in environments] for start in (0, 1)]
     config = Config(rounds=options.rounds)
     betas = even_betas(config.betas)
-    fresh = [Fresh(half, betas, options.fresh) for half in halves]
+    fresh = [Fresh(half, options.fresh) for half in halves]
     origin = "given by `--env`" if options.env else "recorded" if recorded else "synthetic: no recording is at hand"
     facts = {
         "Command": f"`{shlex.join(['python', 'benchmarks/search_quality.py', *sys.argv[1:]])}`",
