@@ -1,0 +1,52 @@
+"""The commands behind the figures in the docs run, and write what they say they write."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from autotts.replay import save_environment
+from tests.small import small_environment
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def benchmark(name: str, *args: str) -> str:
+    done = subprocess.run([sys.executable, str(ROOT / "benchmarks" / name), *args], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.fixture
+def recordings(tmp_path: Path) -> str:
+    for seed, model in enumerate(("tiny-a", "tiny-b")):
+        save_environment(small_environment(model, seed=seed), tmp_path / f"{model}.jsonl")
+    return str(tmp_path / "tiny-*.jsonl")
+
+
+def test_search_quality_compares_evolution_and_random_sampling(recordings: str, tmp_path: Path) -> None:
+    benchmark("search_quality.py", "--quick", "--env", recordings, "--out", str(tmp_path / "page.md"))
+    page = (tmp_path / "page.md").read_text()
+    for row in ("| 1 | evolution |", "| 1 | random |", "| difference | evolution − random |"):
+        assert row in page
+    assert "## How far this carries" in page
+
+
+def test_evaluation_cost_gives_ratios(recordings: str, tmp_path: Path) -> None:
+    benchmark("evaluation_cost.py", "--seeds", "1", "--env", recordings, "--out", str(tmp_path / "page.md"))
+    rows = [line.split("|") for line in (tmp_path / "page.md").read_text().splitlines() if line.startswith("| ")][1:]
+    assert [row[1].strip() for row in rows] == ["cmc", "parallel_probe", "asc", "sc"]
+    assert all(float(row[5]) > 0 and float(row[6]) > 0 for row in rows)
+
+
+def test_archive_scale_runs_on_the_smallest_size() -> None:
+    assert "resolve an id" in benchmark("archive_scale.py", "1000")
+
+
+@pytest.mark.slow
+def test_the_default_search_beats_every_baseline_on_questions_that_it_never_saw(tmp_path: Path) -> None:
+    benchmark("default_search.py", "--fresh", "10", "--out", str(tmp_path / "page.md"))
+    assert "The front beats every baseline in both: yes." in (tmp_path / "page.md").read_text()
