@@ -9,6 +9,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+import autotts
+
 ROOT = Path(__file__).resolve().parents[1]
 SMALL = {
     "AUTOTTS_ROUNDS": "1",
@@ -36,6 +40,24 @@ def test_the_readme_runs_as_written(tmp_path: Path) -> None:
         done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, env=environment, timeout=400)
         assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
     assert (tmp_path / "controller.py").read_text().startswith('"""')
+
+
+def test_the_library_page_runs_as_written(tmp_path: Path) -> None:
+    text = (ROOT / "docs" / "library.md").read_text()
+    blocks: list[str] = re.findall(r"<!-- python -->\n```python\n(.*?)```", text, re.S)
+    assert len(blocks) == text.count("```python") == 2
+    for block in blocks:
+        done = subprocess.run([sys.executable, "-c", block], cwd=tmp_path, capture_output=True, text=True, timeout=200)
+        assert done.returncode == 0, done.stderr
+        assert done.stdout
+
+
+def test_the_public_surface_is_there_name_by_name() -> None:
+    assert sorted(autotts.__all__) == sorted(autotts._ROOM_OF)
+    assert all(getattr(autotts, name) is not None for name in autotts.__all__)
+    assert set(autotts.__all__) <= set(dir(autotts))
+    with pytest.raises(AttributeError, match="nothing"):
+        _ = autotts.nothing
 
 
 def test_every_bash_block_says_who_runs_it() -> None:
