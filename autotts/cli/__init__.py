@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from autotts.errors import AutoTTSError
+from autotts.errors import AutoTTSError, InputError
 
 __all__ = ["main"]
 
@@ -58,14 +58,26 @@ def cli() -> None:
 
 def main(argv: list[str] | None = None) -> None:
     """Entry point of the `autotts` command; ends the process with its exit code."""
+    sys.exit(_run(argv, ".env"))
+
+
+def _read_dotenv(path: str) -> None:
     from dotenv import load_dotenv
 
-    load_dotenv(".env")
-    sys.exit(_run(argv))
-
-
-def _run(argv: list[str] | None) -> int:
     try:
+        load_dotenv(path)
+    except UnicodeDecodeError as error:
+        raise InputError(
+            f"{path}: is not UTF-8 text ({error.reason} at byte {error.start}); save it as UTF-8"
+        ) from error
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}); make it readable, or remove it") from error
+
+
+def _run(argv: list[str] | None, dotenv: str | None = None) -> int:
+    try:
+        if dotenv is not None:
+            _read_dotenv(dotenv)
         result: Any = cli.main(args=argv, prog_name="autotts", standalone_mode=False)
         return result if isinstance(result, int) else 0
     except AutoTTSError as error:

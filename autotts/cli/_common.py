@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
+import math
 import os
+import shlex
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import click
 from rich.console import Console
 
+from autotts.errors import InputError
 from autotts.replay import Environment, load_environments
 
 __all__ = [
+    "MOST_SEEDS",
     "archive_option",
     "console",
     "env_option",
@@ -28,15 +32,26 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 DEFAULT_ARCHIVE = "./autotts.db"
 EMBEDDED = "synthetic:search"
+MOST_SEEDS = 100_000
+"""Far beyond any use; a typing error must not become a list that fills the memory."""
 
 
 class _Option(click.Option):
-    """An option that its environment variable AUTOTTS_<NAME> mirrors."""
+    """An option that its environment variable AUTOTTS_<NAME> mirrors, NAME as it is typed and not as Python has it."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        if self.envvar is None and self.name:
-            self.envvar = "AUTOTTS_" + self.name.upper()
+        self.envvar = "AUTOTTS_" + max(self.opts, key=len).lstrip("-").replace("-", "_").upper()
+
+    def value_from_envvar(self, ctx: click.Context) -> Any:
+        """The variable's value; several, of a repeatable option, as a shell would part them."""
+        text = self.resolve_envvar_value(ctx)
+        if not self.multiple or text is None:
+            return super().value_from_envvar(ctx)
+        try:
+            return tuple(shlex.split(text))
+        except ValueError as error:
+            raise InputError(f"{self.envvar}={text}: {error}; put paths with blanks into pairs of quotes") from error
 
 
 def option(*names: str, **kwargs: Any) -> Callable[[F], F]:
@@ -50,13 +65,12 @@ def default_workers() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-json_option = option("--json", "as_json", is_flag=True, envvar="AUTOTTS_JSON", help="Print JSON instead of tables.")
+json_option = option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
 archive_option = option("--archive", default=DEFAULT_ARCHIVE, metavar="PATH|URL", help="The archive.")
 env_option = option(
     "--env",
     "env_patterns",
     multiple=True,
-    envvar="AUTOTTS_ENV",
     metavar="PATH",
     help=f"A replay environment, a glob or a folder; repeatable.  [default: {EMBEDDED}]",
 )
@@ -66,7 +80,13 @@ equivalence_option = option(
     metavar="NAME",
     help="exact, latex, or module:function; applied to probes, finals and gold.  [default: as the file says]",
 )
-workers_option = option("--workers", type=click.IntRange(1), default=default_workers, help="Shards at a time.")
+workers_option = option(
+    "--workers",
+    type=click.IntRange(1, 1024),
+    default=default_workers,
+    show_default="number of processors",
+    help="Shards at a time.",
+)
 
 
 def load_all(patterns: Sequence[str], equivalence: str | None) -> list[Environment]:
@@ -81,5 +101,15 @@ def console(stderr: bool = False) -> Console:
 
 
 def print_json(value: object) -> None:
-    """JSON on standard output, one value."""
-    click.echo(json.dumps(value, indent=1, ensure_ascii=False))
+    """JSON on standard output, one value; what is not a number (or not finite) is null, as JSON has no NaN."""
+    click.echo(json.dumps(_plain(value), indent=1, ensure_ascii=False, allow_nan=False))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {name: _plain(entry) for name, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(entry) for entry in value]
+    return value

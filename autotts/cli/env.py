@@ -26,6 +26,9 @@ __all__ = ["env"]
 
 _SUFFIXES = (".jsonl", ".jsonl.gz")
 
+MOST_TOKENS = 2**31 - 1
+"""What a file may say: more would be written, but not read again."""
+
 
 @click.group()
 def env() -> None:
@@ -36,8 +39,8 @@ def env() -> None:
 @click.argument("source", metavar="SRC")
 @click.argument("destination", metavar="DST", type=click.Path(path_type=Path))
 @option("--equivalence", default=None, metavar="NAME", help="Compare answers so, from now on.  [default: as SRC says]")
-@option("--kappa-probe", type=click.IntRange(0), default=None, help="Tokens that one probe costs.")
-@option("--max-branches", type=click.IntRange(1), default=None, help="Branches that an episode may open.")
+@option("--kappa-probe", type=click.IntRange(0, MOST_TOKENS), default=None, help="Tokens that one probe costs.")
+@option("--max-branches", type=click.IntRange(1, MOST_TOKENS), default=None, help="Branches that an episode may open.")
 @option("--force", is_flag=True, help="Replace files that exist.")
 def import_(
     source: str,

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import click
 from rich.table import Table
 
 from autotts.cli._common import (
+    MOST_SEEDS,
     archive_option,
     console,
     env_option,
@@ -27,7 +29,7 @@ from autotts.evaluation import ROW_SCHEMA, Curve, Evaluator, Protocol, falling_p
 @click.argument("program")
 @env_option
 @option("--betas", default="11", metavar="N|LIST", help="A count (11 = 0, 0.1 … 1) or values (0,0.5,1).")
-@option("--seeds", type=click.IntRange(1), default=100, help="Episodes a question: seeds 0 … N − 1.")
+@option("--seeds", type=click.IntRange(1, MOST_SEEDS), default=100, help="Episodes a question: seeds 0 … N − 1.")
 @option("--set", "overrides", multiple=True, metavar="KNOB=VALUE", help="Replace a knob at every β; repeatable.")
 @equivalence_option
 @option("--confirm", is_flag=True, help="Host episodes: slower, nothing unrevealed within the program's reach.")
@@ -99,10 +101,15 @@ def print_rows(rows: list[dict[str, Any]], isolation: str) -> None:
             row["environment"],
             f"{row['beta']:g}",
             f"{row['accuracy']:.2f}",
-            f"{row['ci95'][0]:.1f} … {row['ci95'][1]:.1f}",
+            _interval(*row["ci95"]),
             f"{row['tokens']:,.0f}",
             f"{row['sequential_tokens']:,.0f}",
             f"{row['branches']:.1f}",
             end_section=row["beta"] == rows[-1]["beta"],
         )
     console().print(table)
+
+
+def _interval(low: float, high: float) -> str:
+    """One question alone has no interval."""
+    return f"{low:.1f} … {high:.1f}" if math.isfinite(low) else "–"

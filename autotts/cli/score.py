@@ -8,6 +8,7 @@ import click
 
 from autotts.archive import Archive, LedgerEntry, LedgerRow
 from autotts.cli._common import (
+    MOST_SEEDS,
     archive_option,
     console,
     equivalence_option,
@@ -29,7 +30,7 @@ __all__ = ["score"]
 @click.argument("program")
 @option("--heldout", multiple=True, required=True, metavar="PATH", help="A held-out environment; repeatable.")
 @option("--betas", default="11", metavar="N|LIST", help="A count (11 = 0, 0.1 … 1) or values (0,0.5,1).")
-@option("--seeds", type=click.IntRange(1), default=20, help="Episodes a question: seeds 0 … N − 1.")
+@option("--seeds", type=click.IntRange(1, MOST_SEEDS), default=20, help="Episodes a question: seeds 0 … N − 1.")
 @equivalence_option
 @workers_option
 @archive_option

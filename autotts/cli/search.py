@@ -12,6 +12,7 @@ from rich.table import Table
 from autotts.archive import Archive, stretches
 from autotts.cli._common import (
     EMBEDDED,
+    MOST_SEEDS,
     archive_option,
     console,
     env_option,
@@ -23,11 +24,14 @@ from autotts.cli._common import (
     workers_option,
 )
 from autotts.errors import InputError
+from autotts.evaluation import MOST_BETAS
 from autotts.search import Config, Search, open_run, start_run
 from autotts.ui.plot import front_picture
 from autotts.ui.progress import Mode, make_display
 
 __all__ = ["resume", "search"]
+
+MOST_SLOTS = 100_000
 
 display_option = option(
     "--display", type=click.Choice(["rich", "plain", "none"]), default=None, help="[default: rich on a terminal]"
@@ -37,12 +41,21 @@ display_option = option(
 @click.command()
 @env_option
 @option("--agent", default="evolution", help="Who writes programs.")
-@option("--rounds", type=click.IntRange(0), default=Config.rounds, help="Rounds after the baselines.")
-@option("--proposals-per-round", type=click.IntRange(1), default=Config.proposals_per_round, help="Slots a round.")
+@option("--rounds", type=click.IntRange(0, MOST_SLOTS), default=Config.rounds, help="Rounds after the baselines.")
+@option(
+    "--proposals-per-round",
+    type=click.IntRange(1, MOST_SLOTS),
+    default=Config.proposals_per_round,
+    help="Slots a round.",
+)
 @option("--seed", type=int, default=Config.seed, help="The same seed gives the same run.")
-@option("--seeds", type=click.IntRange(1), default=Config.seeds, help="Episodes a question when confirming.")
-@option("--screen-seeds", type=click.IntRange(1), default=Config.screen_seeds, help="Of those, for screening.")
-@option("--betas", type=click.IntRange(2), default=Config.betas, help="Evenly spaced values of β.")
+@option(
+    "--seeds", type=click.IntRange(1, MOST_SEEDS), default=Config.seeds, help="Episodes a question when confirming."
+)
+@option(
+    "--screen-seeds", type=click.IntRange(1, MOST_SEEDS), default=Config.screen_seeds, help="Of those, for screening."
+)
+@option("--betas", type=click.IntRange(2, MOST_BETAS), default=Config.betas, help="Evenly spaced values of β.")
 @option("--run", "run_name", default=None, metavar="NAME", help="The run's name.  [default: run-1, run-2, …]")
 @equivalence_option
 @workers_option

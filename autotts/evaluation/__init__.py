@@ -3,10 +3,11 @@
 from autotts.evaluation.curve import ROW_SCHEMA, Curve, clusters_of, falling_pairs
 from autotts.evaluation.evaluate import Evaluator, Source
 from autotts.evaluation.program import SHIPPED, Program, load_program, shipped
-from autotts.evaluation.protocol import Protocol, even_betas, parse_betas, parse_overrides
+from autotts.evaluation.protocol import MOST_BETAS, Protocol, even_betas, parse_betas, parse_overrides
 from autotts.evaluation.results import EnvironmentResult
 
 __all__ = [
+    "MOST_BETAS",
     "ROW_SCHEMA",
     "SHIPPED",
     "Curve",

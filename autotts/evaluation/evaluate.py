@@ -19,7 +19,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from autotts.errors import CpuLimit, LookAhead, Nondeterministic, OutputLimit, ProgramError, WallTimeout
+from autotts.errors import CpuLimit, InputError, LookAhead, Nondeterministic, OutputLimit, ProgramError, WallTimeout
 from autotts.evaluation.program import Program
 from autotts.evaluation.protocol import Protocol
 from autotts.evaluation.referees import Referees, World
@@ -153,6 +153,7 @@ class Evaluator:
             progress: called with the share that is done, from a worker's thread.
 
         Raises:
+            InputError: an override names no knob of the schedule.
             ProgramError: the typed outcome of the first shard (in order) that failed.
         """
         self._again_if_clock(lambda: self._smoke(program, protocol))
@@ -286,6 +287,9 @@ class Evaluator:
             child.send(job)
             child.send(pack_tables(tables))
             knobs = _knobs(child.recv(), len(betas))
+            if unknown := sorted(protocol.overrides.keys() - knobs[0].keys()):
+                there = ", ".join(sorted(knobs[0])) or "none"
+                raise InputError(f"--set {unknown[0]}: no such knob; the schedule's knobs are: {there}")
             for _ in betas:
                 child.recv()
         return knobs

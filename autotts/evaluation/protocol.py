@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from autotts.errors import InputError
 
-__all__ = ["Protocol", "even_betas", "parse_betas", "parse_overrides"]
+__all__ = ["MOST_BETAS", "Protocol", "even_betas", "parse_betas", "parse_overrides"]
+
+
+MOST_BETAS = 10_001
+"""Values of β in one evaluation: a step of 0.0001."""
 
 
 def even_betas(n: int) -> tuple[float, ...]:
@@ -46,9 +51,11 @@ def parse_betas(text: str) -> tuple[float, ...]:
     """
     text = text.strip()
     try:
-        if text.isdigit():
+        if text.isdecimal():
             if int(text) < 2:
                 raise InputError(f"--betas {text}: a count starts at 2; write {text}.0 for the value {text} of β")
+            if len(text) > 9 or int(text) > MOST_BETAS:
+                raise InputError(f"--betas {text[:20]}: at most {MOST_BETAS} values are run; give a smaller count")
             return even_betas(int(text))
         betas = tuple(float(part) for part in text.split(","))
     except ValueError:
@@ -65,7 +72,7 @@ def parse_overrides(pairs: tuple[str, ...]) -> dict[str, float]:
     """`knob=value` pairs as a mapping; whole numbers stay int.
 
     Raises:
-        InputError: a pair is not `name=number`.
+        InputError: a pair is not `name=number`, the number finite.
     """
     overrides: dict[str, float] = {}
     for pair in pairs:
@@ -73,7 +80,11 @@ def parse_overrides(pairs: tuple[str, ...]) -> dict[str, float]:
         try:
             if not sign or not name.isidentifier():
                 raise ValueError
-            overrides[name] = int(value) if value.lstrip("+-").isdigit() else float(value)
-        except ValueError:
-            raise InputError(f"--set {pair!r}: write knob=value with a number, such as --set num_chains=16") from None
+            overrides[name] = int(value) if value.lstrip("+-").isdecimal() else float(value)
+            if not math.isfinite(overrides[name]):
+                raise ValueError
+        except (ValueError, OverflowError):
+            raise InputError(
+                f"--set {pair!r}: write knob=value with a finite number, such as --set num_chains=16"
+            ) from None
     return overrides
