@@ -13,6 +13,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -136,13 +137,15 @@ def test_resolve(archive: Archive) -> None:
 
 
 def test_runs(archive: Archive) -> None:
-    environment = EnvironmentRef("h", "m/d", "x.json", ("q1", "q2"), 1e6, 1.5e4, 0.3)
+    environment = EnvironmentRef("h", "m/d", "x.json", ("q1", "q2"), 1e6, 1.5e4, 0.3, ("c1", "c2"))
     run = Run("r", 1 << 70, {"rounds": 8, "betas": [0.0, 1.0]}, (environment,), "running", {"autotts": "0.1"}, "note")
     assert archive.next_run_name() == "run-1"
     archive.add_run(run)
     archive.add_run(Run("run-1", 2))
     assert archive.next_run_name() == "run-2"
     assert archive.run("r") == run
+    archive.set_run_environments("r", [replace(environment, content=())])
+    assert archive.run("r").environments[0].content == ()
     archive.set_run_state("r", "done", "all rounds")
     assert (archive.run("r").state, archive.run("r").note) == ("done", "all rounds")
     assert [r.name for r in archive.runs()] == ["r", "run-1"]
@@ -340,6 +343,15 @@ def test_a_newer_archive_says_so(tmp_path: Path) -> None:
         database.execute("INSERT INTO archive_schema VALUES (?)", (SCHEMA + 1,))
     database.close()
     with pytest.raises(InputError, match="newer AutoTTS"):
+        Archive(tmp_path / "a.db")
+
+
+def test_an_archive_without_content_keys_is_refused(tmp_path: Path) -> None:
+    Archive(tmp_path / "a.db").close()
+    with sqlite3.connect(tmp_path / "a.db") as database:
+        database.execute("UPDATE archive_schema SET version = 1")
+    database.close()
+    with pytest.raises(InputError, match=r"earlier AutoTTS.*give --archive a new path"):
         Archive(tmp_path / "a.db")
 
 

@@ -181,6 +181,8 @@ class EnvironmentRef:
         clusters: one key a question; the same question has the same key in every environment.
         sc64_tokens, mean_branch_tokens: the unit of tokens, and the left end of the hypervolume.
         pass_at_1: the floor of the hypervolume.
+        content: a key a question, of its text and branches as recorded: by these a held-out set is told from a
+            searched one, whatever both are called and however their answers are compared.
     """
 
     hash: str
@@ -190,6 +192,7 @@ class EnvironmentRef:
     sc64_tokens: float = 0.0
     mean_branch_tokens: float = 0.0
     pass_at_1: float = 0.0
+    content: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,7 +233,8 @@ class LedgerEntry:
     """One look at a held-out environment.
 
     Attributes:
-        program, environment: hashes.
+        program: its hash.
+        environment: hash of the recording's content, so that looks are counted whatever its settings are.
         environment_name: `model/dataset`.
         rows: one a β.
         run: the run that the program came from, "" where none.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -175,24 +175,31 @@ def evaluation_of(row: Row) -> Evaluation:
     )
 
 
+def environments_text(environments: Iterable[EnvironmentRef]) -> str:
+    """A run's environments as JSON."""
+    return dumps([asdict(e) for e in environments])
+
+
 def run_row(run: Run) -> dict[str, Any]:
     """All columns of `run` but the counted number and the clock."""
     return {
         "name": run.name,
         "seed": str(run.seed),
         "config": dumps(run.config),
-        "environments": dumps([asdict(e) for e in run.environments]),
+        "environments": environments_text(run.environments),
         "state": run.state,
         "versions": dumps(run.versions),
         "note": clean(run.note),
     }
 
 
+def _environment_of(fields: dict[str, Any]) -> EnvironmentRef:
+    return EnvironmentRef(**{name: tuple(v) if isinstance(v, list) else v for name, v in fields.items()})
+
+
 def run_of(row: Row) -> Run:
     """A row of `run`."""
-    environments = tuple(
-        EnvironmentRef(**{**fields, "clusters": tuple(fields["clusters"])}) for fields in json.loads(row.environments)
-    )
+    environments = tuple(map(_environment_of, json.loads(row.environments)))
     config, versions = json.loads(row.config), json.loads(row.versions)
     return Run(row.name, int(row.seed), config, environments, row.state, versions, row.note)
 

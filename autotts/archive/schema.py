@@ -16,8 +16,8 @@ from autotts.errors import AutoTTSError, InputError
 
 __all__ = ["SCHEMA", "ArchiveError", "lock_for_writing", "metadata", "open_engine", "tables"]
 
-SCHEMA = 1
-"""Version of the tables; a newer archive is refused, not guessed at."""
+SCHEMA = 2
+"""Version of the tables; another version is refused, not guessed at. 2: environments are known by their content."""
 
 BUSY_SECONDS = 30.0
 _WRITERS = 0x617474  # PostgreSQL advisory lock number: all writers of an archive
@@ -161,7 +161,7 @@ def open_engine(target: str | Path, *, create: bool) -> sa.Engine:
         create: make the archive if there is none.
 
     Raises:
-        InputError: nothing there (and not `create`), not an archive, or written by a newer version.
+        InputError: nothing there (and not `create`), not an archive, or written by another version.
         ArchiveError: the database cannot be reached or written.
     """
     url = _url(target)
@@ -279,4 +279,9 @@ def _check_version(connection: sa.Connection, name: str) -> None:
         raise InputError(
             f"{name} was written by a newer AutoTTS (archive version {version}, this one reads {SCHEMA}); "
             "upgrade with: pip install -U autotts"
+        )
+    if int(version) < SCHEMA:
+        raise InputError(
+            f"{name} was written by an earlier AutoTTS (archive version {version}, this one reads {SCHEMA}), which kept "
+            "no note of what was searched that would tell held-out recordings; give --archive a new path"
         )

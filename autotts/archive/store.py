@@ -17,7 +17,17 @@ import sqlalchemy as sa
 from autotts.archive import rows
 from autotts.archive.database import CLOCK, Database
 from autotts.archive.pareto import Point, front
-from autotts.archive.records import Added, Evaluation, LedgerEntry, Listed, Program, Proposal, Run, Verdict
+from autotts.archive.records import (
+    Added,
+    EnvironmentRef,
+    Evaluation,
+    LedgerEntry,
+    Listed,
+    Program,
+    Proposal,
+    Run,
+    Verdict,
+)
 from autotts.archive.schema import ArchiveError, tables
 from autotts.errors import InputError
 
@@ -35,7 +45,7 @@ class Archive(Database):
         create: make it where there is none; reading commands pass False.
 
     Raises:
-        InputError: there is none, it is not an archive, or a newer version wrote it.
+        InputError: there is none, it is not an archive, or another version wrote it.
         ArchiveError: the database cannot be reached.
     """
 
@@ -133,6 +143,12 @@ class Archive(Database):
     def set_run_state(self, name: str, state: str, note: str | None = None) -> None:
         """Change a run's state, and its note where one is given."""
         values = {"state": state} | ({} if note is None else {"note": rows.clean(note)})
+        with self._writing() as connection:
+            connection.execute(sa.update(tables.run).where(tables.run.c.name == name).values(**values))
+
+    def set_run_environments(self, name: str, environments: Iterable[EnvironmentRef]) -> None:
+        """Say what a run knows of its environments."""
+        values = {"environments": rows.environments_text(environments)}
         with self._writing() as connection:
             connection.execute(sa.update(tables.run).where(tables.run.c.name == name).values(**values))
 

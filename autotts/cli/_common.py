@@ -7,6 +7,7 @@ import math
 import os
 import shlex
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, TypeVar
 
 import click
@@ -17,6 +18,7 @@ from autotts.replay import Environment, load_environments
 
 __all__ = [
     "MOST_SEEDS",
+    "archive_exists",
     "archive_option",
     "console",
     "env_option",
@@ -87,6 +89,11 @@ workers_option = option(
     show_default="number of processors",
     help="Shards at a time.",
 )
+
+
+def archive_exists(archive: str) -> bool:
+    """Whether there is one at this path; at a URL the database itself says so."""
+    return "://" in archive or Path(archive).expanduser().exists()
 
 
 def load_all(patterns: Sequence[str], equivalence: str | None) -> list[Environment]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +12,15 @@ import click
 from rich.syntax import Syntax
 from rich.table import Table
 
-from autotts.archive import Archive, Listed, Run, stretches
-from autotts.cli._common import archive_option, console, json_option, option, print_json
+from autotts.archive import Archive, LedgerEntry, Listed, Point, Run, Stretch, stretches
+from autotts.archive import Program as StoredProgram
+from autotts.cli._common import archive_exists, archive_option, console, json_option, option, print_json
+from autotts.cli.programs import stored
 from autotts.errors import InputError
-from autotts.evaluation import load_program
+from autotts.evaluation import SHIPPED, load_program, shipped
 from autotts.ui.progress import gain_text
 
-__all__ = ["export", "front", "list_", "pick_run", "run_option", "show"]
+__all__ = ["export", "front", "list_", "pick_run", "run_option", "show", "stretch_cells", "times"]
 
 run_option = option("--run", "run_name", default=None, metavar="NAME", help="One run.  [default: the last one]")
 ID = 10
@@ -40,7 +43,7 @@ def list_(run_name: str | None, archive: str, as_json: bool) -> int:
     if as_json:
         print_json([_listed(row) for row in listed])
         return 0
-    table = Table(title=f"{archive}: {len(listed)} proposals")
+    table = Table(title=f"{archive}: {len(listed)} proposal{'' if len(listed) == 1 else 's'}")
     for name in ("run", "slot", "id", "outcome", "gain ± se", "agent", "parents", "idea"):
         table.add_column(name, justify="right" if name == "gain ± se" else "left")
     for row in listed:
@@ -89,6 +92,7 @@ def front(run_name: str | None, archive: str, as_json: bool) -> int:
     with Archive(archive, create=False) as store:
         run = pick_run(store, run_name)
         points = store.front(run=run.name)
+        looks = {entry.environment: (entry.environment_name, entry.number) for entry in store.ledger()}
         ideas = {point.id: program.idea for point in points if (program := store.program(point.id))}
     if as_json:
         print_json(
@@ -105,14 +109,57 @@ def front(run_name: str | None, archive: str, as_json: bool) -> int:
         )
         return 0
     table = Table(title=f"front of {run.name}: mean over {', '.join(ref.name for ref in run.environments)}")
-    for name in ("id", "from tokens", "to", "β", "idea"):
-        table.add_column(name, justify="right" if name in ("from tokens", "to") else "left")
+    for name in ("id", "β", "accuracy %", "tokens a question", "idea"):
+        table.add_column(name, justify="right" if name in ("accuracy %", "tokens a question") else "left")
     for stretch in stretches(points):
-        high = "…" if stretch.high == float("inf") else f"{stretch.high:,.0f}"
-        betas = ", ".join(f"{beta:g}" for beta in stretch.betas)
-        table.add_row(stretch.id[:ID], f"{stretch.low:,.0f}", high, betas, ideas.get(stretch.id, "")[:80])
+        table.add_row(stretch.id[:ID], *stretch_cells(stretch, points), ideas.get(stretch.id, "")[:80])
     console().print(table)
+    for name, number in looks.values():
+        console().print(f"held out: {name}, scored {times(number)} in this archive")
     return 0
+
+
+def stretch_cells(stretch: Stretch, points: Sequence[Point]) -> tuple[str, str, str]:
+    """What a program has on its stretch of the front: β, accuracy in percent, tokens a question."""
+    own = [p for p in points if p.id == stretch.id and p.beta in stretch.betas]
+    ends = [own[0], own[-1]] if len(own) > 1 else own
+    return (
+        " … ".join(f"{p.beta:g}" for p in ends),
+        " … ".join(f"{100 * p.accuracy:.2f}" for p in ends),
+        " … ".join(f"{p.tokens:,.0f}" for p in ends),
+    )
+
+
+def times(number: int) -> str:
+    """A number of times in words."""
+    return f"{number} time{'' if number == 1 else 's'}"
+
+
+@dataclass(frozen=True)
+class _Known:
+    """What the archive knows of a program: where it came from, its curve in each run, its held-out looks.
+
+    `counts` has the number of looks at each environment, whoever was looked at.
+    """
+
+    program: StoredProgram
+    listed: Sequence[Listed] = ()
+    curves: Mapping[str, Sequence[Point]] = field(default_factory=dict)
+    looks: Sequence[LedgerEntry] = ()
+    counts: Mapping[str, int] = field(default_factory=dict)
+
+
+def _known(reference: str, archive: str) -> _Known:
+    """A shipped name stands for what is shipped, as it does for `evaluate`, whether the archive has it or not."""
+    found = stored(shipped(reference)) if reference in SHIPPED else None
+    if found is not None and not archive_exists(archive):
+        return _Known(found)
+    with Archive(archive, create=False) as store:
+        found = found or store.resolve(reference)
+        curves = {run.name: curve for run in store.runs() if (curve := store.points(run.name, found.hash))}
+        looks = store.ledger(program=found.hash)
+        counts = {entry.environment: store.ledger_count(entry.environment) for entry in looks}
+        return _Known(found, [row for row in store.listing() if row.hash == found.hash], curves, looks, counts)
 
 
 @click.command()
@@ -120,58 +167,71 @@ def front(run_name: str | None, archive: str, as_json: bool) -> int:
 @archive_option
 @json_option
 def show(program: str, archive: str, as_json: bool) -> int:
-    """One PROGRAM of the archive: source, curves, where it came from."""
-    with Archive(archive, create=False) as store:
-        found = store.resolve(program)
-        listed = [row for row in store.listing() if row.hash == found.hash]
-        curves = {run.name: store.points(run.name, found.hash) for run in store.runs()}
-        looks = store.ledger(program=found.hash)
-    points = {name: [asdict(p) for p in curve] for name, curve in curves.items() if curve}
+    """One PROGRAM (an id, or a shipped name): source, curves, where it came from, held-out looks."""
+    known = _known(program, archive)
     if as_json:
-        print_json(
-            {
-                "id": found.id,
-                "hash": found.hash,
-                "idea": found.idea,
-                "source": found.source,
-                "proposals": [_listed(row) for row in listed],
-                "curves": {
-                    name: [{**p, "id": found.id, "accuracy": 100 * p["accuracy"]} for p in curve]
-                    for name, curve in points.items()
-                },
-                "ledger": [asdict(entry) for entry in looks],
-            }
-        )
-        return 0
-    out = console()
+        print_json(_known_json(known))
+    else:
+        _print_known(known)
+    return 0
+
+
+def _known_json(known: _Known) -> dict[str, Any]:
+    found = known.program
+    looks = [
+        {**asdict(entry), "rows": [{**asdict(row), "accuracy": 100 * row.accuracy} for row in entry.rows]}
+        for entry in known.looks
+    ]
+    return {
+        "id": found.id,
+        "hash": found.hash,
+        "idea": found.idea,
+        "source": found.source,
+        "proposals": [_listed(row) for row in known.listed],
+        "curves": {
+            name: [{**asdict(p), "id": found.id, "accuracy": 100 * p.accuracy} for p in curve]
+            for name, curve in known.curves.items()
+        },
+        "ledger": looks,
+    }
+
+
+def _print_known(known: _Known) -> None:
+    out, found = console(), known.program
     out.print(f"{found.id}  {found.idea}")
-    for row in listed:
+    for row in known.listed:
         made = f" from {', '.join(parent[:ID] for parent in row.parents)}" if row.parents else ""
         place = f"{row.run} {row.round}.{row.slot}: " if row.run else ""
         out.print(f"  {place}{row.agent}{made}, {row.outcome}, gain {gain_text(row.gain, row.gain_se)}")
-    for name, curve in points.items():
+    for name, curve in known.curves.items():
         table = Table(title=f"{name}: confirmed mean curve")
         for column in ("β", "accuracy %", "tokens", "sequential"):
             table.add_column(column, justify="right")
         for p in curve:
-            numbers = f"{100 * p['accuracy']:.2f}", f"{p['tokens']:,.0f}", f"{p['sequential_tokens']:,.0f}"
-            table.add_row(f"{p['beta']:g}", *numbers)
+            table.add_row(f"{p.beta:g}", f"{100 * p.accuracy:.2f}", f"{p.tokens:,.0f}", f"{p.sequential_tokens:,.0f}")
         out.print(table)
-    for entry in looks:
-        out.print(f"  held out: {entry.environment_name}, look number {entry.number} of this archive")
+    last = {entry.environment: entry for entry in known.looks}
+    for environment, entry in last.items():
+        own = sum(look.environment == environment for look in known.looks)
+        figures = "; ".join(f"β {r.beta:g}: {100 * r.accuracy:.2f} % at {r.tokens:,.0f} tokens" for r in entry.rows)
+        out.print(
+            f"  held out: {entry.environment_name}, scored {times(known.counts[environment])} in this archive, "
+            f"this program {times(own)}; {figures}"
+        )
     out.print(Syntax(found.source, "python", line_numbers=True, background_color="default"))
-    return 0
 
 
 @click.command()
 @click.argument("program")
 @option("--output", "-o", required=True, metavar="FILE", help="Where to write the program.")
+@option("--force", is_flag=True, help="Replace a file that exists.")
 @archive_option
-def export(program: str, output: str, archive: str) -> int:
+def export(program: str, output: str, force: bool, archive: str) -> int:
     """Write PROGRAM as a file of its own, ready for `autotts evaluate FILE` or for reading."""
-    with Archive(archive, create=False) as store:
-        source = store.resolve(program).source
+    source = _known(program, archive).program.source
     path = Path(output)
+    if path.exists() and not force:
+        raise InputError(f"{output}: exists already; give another path with -o, or replace it with --force")
     temporary = path.with_name(f".{path.name}.part")
     try:
         with temporary.open("w", encoding="utf-8") as file:

@@ -22,7 +22,15 @@ from autotts.cli._common import (
 )
 from autotts.cli.programs import find_program
 from autotts.errors import ProgramError
-from autotts.evaluation import ROW_SCHEMA, Curve, Evaluator, Protocol, falling_pairs, parse_betas, parse_overrides
+from autotts.evaluation import (
+    Curve,
+    Evaluator,
+    Protocol,
+    failed_rows,
+    falling_pairs,
+    parse_betas,
+    parse_overrides,
+)
 
 
 @click.command()
@@ -61,7 +69,7 @@ def evaluate(
             results = evaluator.run(found, protocol, "confirm" if confirm else "screen")
         except ProgramError as error:
             if as_json:
-                print_json([_failed_row(found.name or found.id, found.hash, source, isolation, error)])
+                print_json(failed_rows(found, environments, protocol, source, isolation, error))
             raise
     curve = Curve.of(environments, protocol.betas, results)
     rows = curve.rows(found, environments, protocol, results, source, isolation)
@@ -72,18 +80,6 @@ def evaluate(
     for low, high in falling_pairs(protocol.betas, list(curve.mean()[1])):
         console().print(f"note: mean tokens fall between β = {low:g} and β = {high:g}; more β should spend more")
     return 0
-
-
-def _failed_row(name: str, digest: str, source: str, isolation: str, error: ProgramError) -> dict[str, Any]:
-    return {
-        "schema": ROW_SCHEMA,
-        "program": name,
-        "source_hash": digest,
-        "source": source,
-        "isolation": isolation,
-        "outcome": error.outcome,
-        "error": {"message": error.message, "line": error.line, "where": error.where},
-    }
 
 
 def print_rows(rows: list[dict[str, Any]], isolation: str) -> None:

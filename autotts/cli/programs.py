@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
 from autotts.archive import Archive
 from autotts.archive import Program as StoredProgram
-from autotts.cli._common import archive_option, console, env_option, json_option, load_all, print_json
+from autotts.cli._common import archive_exists, archive_option, console, env_option, json_option, load_all, print_json
 from autotts.errors import InputError, ProgramError
 from autotts.evaluation import SHIPPED, Evaluator, Program, load_program
 
-__all__ = ["add", "check", "find_program"]
+__all__ = ["add", "check", "find_program", "stored"]
 
 
 def find_program(reference: str, archive: str) -> Program:
@@ -22,11 +23,22 @@ def find_program(reference: str, archive: str) -> Program:
         InputError: it is none of them.
     """
     looks_like_file = ".py" in reference or Path(reference).exists()
-    if reference in SHIPPED or looks_like_file or not ("://" in archive or Path(archive).exists()):
+    if reference in SHIPPED or looks_like_file or not archive_exists(archive):
         return load_program(reference)
     with Archive(archive, create=False) as store:
         stored = store.resolve(reference)
     return Program(stored.source, stored.id, stored.class_name)
+
+
+def stored(program: Program) -> StoredProgram:
+    """A program as the archive keeps it."""
+    return StoredProgram(program.hash, program.source, program.idea, program.class_name)
+
+
+def _finding(program: str, digest: str, isolation: str, error: ProgramError) -> dict[str, Any]:
+    """What is wrong with a program, as JSON."""
+    finding = {"outcome": error.outcome, "line": error.line, "error": error.message, "where": error.where}
+    return {"program": program, "source_hash": digest, "isolation": isolation, **finding}
 
 
 @click.command()
@@ -44,8 +56,7 @@ def check(program: str, env_patterns: tuple[str, ...], archive: str, as_json: bo
             knobs = evaluator.check(found)
         except ProgramError as error:
             if as_json:
-                finding = {"outcome": error.outcome, "line": error.line, "error": error.message, "where": error.where}
-                print_json({"program": program, "source_hash": found.hash, "isolation": isolation, **finding})
+                print_json(_finding(program, found.hash, isolation, error))
                 return error.exit_code
             if error.line is not None:
                 lines = found.source.splitlines()
@@ -74,11 +85,15 @@ def add(file: str, archive: str, as_json: bool) -> int:
     if program.name in SHIPPED:
         raise InputError(f"{file}: a shipped controller is in every search already; give a file")
     with Evaluator(load_all((), None)[:1], workers=1) as evaluator:
-        evaluator.check(program)
+        try:
+            evaluator.check(program)
+        except ProgramError as error:
+            if as_json:
+                print_json(_finding(file, program.hash, evaluator.isolation, error))
+                return error.exit_code
+            raise
     with Archive(archive) as store:
-        status = store.add_program(
-            StoredProgram(program.hash, program.source, program.idea, program.class_name), agent="person"
-        )
+        status = store.add_program(stored(program), agent="person")
     if as_json:
         print_json({"id": program.id, "hash": program.hash, "idea": program.idea, "status": status})
     else:

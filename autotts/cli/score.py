@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import click
 
 from autotts.archive import Archive, LedgerEntry, LedgerRow
 from autotts.cli._common import (
     MOST_SEEDS,
+    archive_exists,
     archive_option,
     console,
     equivalence_option,
@@ -18,10 +17,12 @@ from autotts.cli._common import (
     print_json,
     workers_option,
 )
+from autotts.cli.archive import times
 from autotts.cli.evaluate import print_rows
 from autotts.cli.programs import find_program
-from autotts.errors import InputError
-from autotts.evaluation import Curve, Evaluator, Protocol, parse_betas
+from autotts.errors import InputError, ProgramError
+from autotts.evaluation import Curve, Evaluator, Protocol, failed_rows, parse_betas
+from autotts.replay import Environment
 
 __all__ = ["score"]
 
@@ -49,37 +50,50 @@ def score(
 
     Every look is counted in the archive's ledger: a held-out set that was looked at often is held out no more.
     """
-    if "://" not in archive and not Path(archive).exists():
+    if not archive_exists(archive):
         raise InputError(f"--archive {archive}: no such archive; the ledger of held-out looks is kept in one")
     found = find_program(program, archive)
     environments = load_all(heldout, equivalence)
     protocol = Protocol(parse_betas(betas), tuple(range(seeds)))
     with Archive(archive) as store:
-        searched = {ref.hash: run.name for run in store.runs() for ref in run.environments}
         for environment in environments:
-            if environment.hash in searched:
-                run = searched[environment.hash]
-                raise InputError(f"--heldout {environment.name}: run {run} searched on it, so it is not held out")
+            _refuse_searched(store, environment)
         with Evaluator(environments, workers) as evaluator:
             isolation = evaluator.isolation
-            results = evaluator.run(found, protocol, "confirm")
+            try:
+                results = evaluator.run(found, protocol, "confirm")
+            except ProgramError as error:
+                if as_json:
+                    print_json(failed_rows(found, environments, protocol, "confirm", isolation, error))
+                raise
         curve = Curve.of(environments, protocol.betas, results)
         rows = curve.rows(found, environments, protocol, results, "confirm", isolation)
-        numbers = []
+        looks = {}
         for environment in environments:
             own = [row for row in rows if row["env_hash"] == environment.hash]
             entry = LedgerEntry(
                 found.hash,
-                environment.hash,
+                environment.content_hash,
                 environment.name,
                 tuple(LedgerRow(r["beta"], r["accuracy"] / 100, r["tokens"], r["sequential_tokens"]) for r in own),
             )
-            numbers.append((environment.name, store.append_ledger(entry).number))
+            looks[environment.hash] = store.append_ledger(entry).number
     if as_json:
-        counted = dict(numbers)
-        print_json([{**row, "looks": counted[row["environment"]]} for row in rows])
+        print_json([{**row, "looks": looks[row["env_hash"]]} for row in rows])
         return 0
     print_rows(rows, isolation)
-    for name, number in numbers:
-        console().print(f"{name}: scored {number} time{'s' if number > 1 else ''} in this archive")
+    for environment in environments:
+        console().print(f"{environment.name}: scored {times(looks[environment.hash])} in this archive")
     return 0
+
+
+def _refuse_searched(store: Archive, environment: Environment) -> None:
+    """The recording counts, not its name or settings: another name for what was searched is not held out."""
+    searched = {key: run.name for run in store.runs() for ref in run.environments for key in (ref.hash, *ref.content)}
+    known = [searched[key] for key in environment.content if key in searched]
+    if environment.hash in searched or 2 * len(known) > len(environment.content):
+        run = searched.get(environment.hash) or known[-1]
+        raise InputError(
+            f"--heldout {environment.name}: run {run} searched on these branches, so they are not held out; "
+            "give recordings that no run of this archive has seen"
+        )

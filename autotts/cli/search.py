@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import glob
+import re
 import shlex
-from dataclasses import asdict
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
 from typing import Any
 
 import click
@@ -23,8 +27,10 @@ from autotts.cli._common import (
     print_json,
     workers_option,
 )
+from autotts.cli.archive import stretch_cells
 from autotts.errors import InputError
 from autotts.evaluation import MOST_BETAS
+from autotts.replay import Environment
 from autotts.search import Config, Search, open_run, start_run
 from autotts.ui.plot import front_picture
 from autotts.ui.progress import Mode, make_display
@@ -32,6 +38,8 @@ from autotts.ui.progress import Mode, make_display
 __all__ = ["resume", "search"]
 
 MOST_SLOTS = 100_000
+RUN_NAME = re.compile(r"[A-Za-z0-9._][A-Za-z0-9._-]{0,99}")
+"""A run's name is typed in commands, so it needs no quotes and is no option."""
 
 display_option = option(
     "--display", type=click.Choice(["rich", "plain", "none"]), default=None, help="[default: rich on a terminal]"
@@ -81,12 +89,34 @@ def search(
     """Discover controllers: baselines first, then rounds of proposals, each evaluated in the sandbox."""
     if screen_seeds > seeds:
         raise InputError(f"--screen-seeds {screen_seeds}: at most as many as --seeds ({seeds})")
-    envs = env_patterns or (EMBEDDED,)
+    if run_name is not None and not RUN_NAME.fullmatch(run_name):
+        raise InputError(f"--run {run_name!r}: a name has letters, digits, '.', '_' and '-', and no '-' in front")
+    # `resume` may be called from anywhere, so the run keeps what it searches by absolute paths.
+    envs = tuple(map(_absolute, env_patterns)) or (EMBEDDED,)
     config = Config(agent, rounds, proposals_per_round, seed, betas, seeds, screen_seeds, envs, equivalence)
     environments = load_all(envs, equivalence)
     with Archive(archive) as store:
-        name = start_run(store, run_name, config, environments)
+        with store.transaction():
+            name = start_run(store, run_name, config, environments)
+            _note_content(store, name, environments)
         return _go(store, name, archive, workers, display, as_json)
+
+
+def _absolute(pattern: str) -> str:
+    """The same files or glob, wherever it is read from; names of embedded environments stay as they are."""
+    path = Path(pattern).expanduser()
+    if pattern.startswith("synthetic:") or path.is_absolute():
+        return pattern
+    if path.exists() or not glob.has_magic(pattern):
+        return str(path.absolute())
+    return str(Path(glob.escape(str(Path.cwd()))) / path)
+
+
+def _note_content(store: Archive, name: str, environments: Sequence[Environment]) -> None:
+    """Write down which recordings the run searches, so that no later score takes them for held out."""
+    content = {environment.hash: environment.content for environment in environments}
+    refs = store.run(name).environments
+    store.set_run_environments(name, [replace(ref, content=content.get(ref.hash, ref.content)) for ref in refs])
 
 
 @click.command()
@@ -98,6 +128,12 @@ def search(
 def resume(run: str, workers: int, archive: str, display: Mode | None, as_json: bool) -> int:
     """Go on with RUN where it stopped; nothing is asked or counted twice."""
     with Archive(archive, create=False) as store:
+        place = str(store.run(run).config.get("equivalence") or "").rpartition(":")[0]
+        if place.endswith(".py") and not Path(place).exists():
+            raise InputError(
+                f"{run}: compares answers by {place}, which is not here; its path is relative to the folder that the "
+                "search was started in, so resume it from there"
+            )
         return _go(store, run, archive, workers, display, as_json)
 
 
@@ -135,16 +171,8 @@ def _print_end(job: Search, archive: str) -> None:
     for column in ("program", "β", "accuracy %", "tokens a question", "agent", "idea"):
         table.add_column(column, justify="right" if column in ("accuracy %", "tokens a question") else "left")
     for stretch in stretches(points):
-        own = [p for p in points if p.id == stretch.id and p.beta in stretch.betas]
-        low, high = own[0], own[-1]
-        table.add_row(
-            stretch.id,
-            f"{low.beta:g} … {high.beta:g}" if high is not low else f"{low.beta:g}",
-            f"{100 * low.accuracy:.2f} … {100 * high.accuracy:.2f}" if high is not low else f"{100 * low.accuracy:.2f}",
-            f"{low.tokens:,.0f} … {high.tokens:,.0f}" if high is not low else f"{low.tokens:,.0f}",
-            ideas[stretch.id].agent,
-            ideas[stretch.id].idea[:70],
-        )
+        candidate = ideas[stretch.id]
+        table.add_row(stretch.id, *stretch_cells(stretch, points), candidate.agent, candidate.idea[:70])
     out.print(table)
     curves = {name: [(p.tokens, 100 * p.accuracy) for p in job.standing.curve(name)] for name in ("cmc", "sc")}
     picture = front_picture(curves, [(p.tokens, 100 * p.accuracy) for p in points], colour=out.is_terminal)
@@ -157,6 +185,6 @@ def _print_end(job: Search, archive: str) -> None:
         f"autotts show {best}{place}",
         f"autotts export {best} -o controller.py{place}",
         f"autotts score {best} --heldout {heldout}{place}",
-        f"autotts list --run {job.run}{place}",
+        f"autotts list --run {shlex.quote(job.run)}{place}",
     ):
         out.print(f"  {command}", soft_wrap=True)

@@ -1,6 +1,6 @@
 """Run programs in the jail, score them on the host, and say what the figures can bear."""
 
-from autotts.evaluation.curve import ROW_SCHEMA, Curve, clusters_of, falling_pairs
+from autotts.evaluation.curve import ROW_SCHEMA, Curve, clusters_of, failed_rows, falling_pairs
 from autotts.evaluation.evaluate import Evaluator, Source
 from autotts.evaluation.program import SHIPPED, Program, load_program, shipped
 from autotts.evaluation.protocol import MOST_BETAS, Protocol, even_betas, parse_betas, parse_overrides
@@ -18,6 +18,7 @@ __all__ = [
     "Source",
     "clusters_of",
     "even_betas",
+    "failed_rows",
     "falling_pairs",
     "load_program",
     "parse_betas",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -11,15 +11,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from autotts.errors import ProgramError
 from autotts.evaluation.program import Program
 from autotts.evaluation.protocol import Protocol
 from autotts.evaluation.results import EnvironmentResult
 from autotts.evaluation.statistics import ci95_accuracy
 from autotts.replay import Environment
 
-__all__ = ["ROW_SCHEMA", "Curve", "clusters_of", "falling_pairs"]
+__all__ = ["ROW_SCHEMA", "Curve", "clusters_of", "failed_rows", "falling_pairs"]
 
 ROW_SCHEMA = "autotts.evaluation/1"
+
+_FIGURES = ("beta", "knobs", "accuracy", "tokens", "sequential_tokens", "branches", "ci95")
 
 Floats = NDArray[np.float64]
 
@@ -96,33 +99,64 @@ class Curve:
             n = len(environment.questions)
             for b, beta in enumerate(protocol.betas):
                 low, high = ci95_accuracy(self.accuracy[e, b, :n], self.clusters[e, :n])
-                rows.append(
-                    {
-                        "schema": ROW_SCHEMA,
-                        "program": program.name or program.id,
-                        "source_hash": program.hash,
-                        "environment": environment.name,
-                        "env_hash": environment.hash,
-                        "model": environment.model,
-                        "dataset": environment.dataset,
-                        "equivalence": environment.equivalence,
-                        "kappa_probe": environment.kappa_probe,
-                        "beta": beta,
-                        "knobs": result.knobs[b],
-                        "n_seeds": len(protocol.seeds),
-                        "n_questions": n,
-                        "accuracy": _per_episode(result.right[b], result.n_seeds) * 100,
-                        "tokens": _per_episode(result.tokens[b], result.n_seeds),
-                        "sequential_tokens": _per_episode(result.sequential_tokens[b], result.n_seeds),
-                        "branches": _per_episode(result.branches[b], result.n_seeds),
-                        "ci95": [100 * low, 100 * high],
-                        "source": source,
-                        "isolation": isolation,
-                        "outcome": "ok",
-                        "error": None,
-                    }
-                )
+                figures = {
+                    "beta": beta,
+                    "knobs": result.knobs[b],
+                    "accuracy": _per_episode(result.right[b], result.n_seeds) * 100,
+                    "tokens": _per_episode(result.tokens[b], result.n_seeds),
+                    "sequential_tokens": _per_episode(result.sequential_tokens[b], result.n_seeds),
+                    "branches": _per_episode(result.branches[b], result.n_seeds),
+                    "ci95": [100 * low, 100 * high],
+                }
+                rows.append(_row(program, environment, protocol, source, isolation, figures))
         return rows
+
+
+def failed_rows(
+    program: Program,
+    environments: Sequence[Environment],
+    protocol: Protocol,
+    source: str,
+    isolation: str,
+    error: ProgramError,
+) -> list[dict[str, Any]]:
+    """One row an environment for a program that failed: the keys of every other row, the figures None.
+
+    There is none a β: the first failure ends an evaluation, and `error` tells at which β and where it was.
+    """
+    fault = {"message": error.message, "line": error.line, "where": error.where}
+    figures: dict[str, Any] = {**dict.fromkeys(_FIGURES), "outcome": error.outcome, "error": fault}
+    return [_row(program, environment, protocol, source, isolation, figures) for environment in environments]
+
+
+def _row(
+    program: Program,
+    environment: Environment,
+    protocol: Protocol,
+    source: str,
+    isolation: str,
+    figures: Mapping[str, Any],
+) -> dict[str, Any]:
+    row = {
+        "schema": ROW_SCHEMA,
+        "program": program.name or program.id,
+        "source_hash": program.hash,
+        "environment": environment.name,
+        "env_hash": environment.hash,
+        "model": environment.model,
+        "dataset": environment.dataset,
+        "equivalence": environment.equivalence,
+        "kappa_probe": environment.kappa_probe,
+        **dict.fromkeys(_FIGURES[:2]),
+        "n_seeds": len(protocol.seeds),
+        "n_questions": len(environment.questions),
+        **dict.fromkeys(_FIGURES[2:]),
+        "source": source,
+        "isolation": isolation,
+        "outcome": "ok",
+        "error": None,
+    }
+    return {**row, **figures}
 
 
 def _per_episode(sums: NDArray[np.int64], n_seeds: int) -> float:

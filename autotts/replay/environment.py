@@ -47,12 +47,24 @@ class Trajectory:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """One question with its recorded branches. `gold` never enters the sandbox."""
+    """One question with its recorded branches. `gold` never enters the sandbox.
+
+    `recorded` keeps the key of the recording where an equivalence has replaced its answers, else "".
+    """
 
     id: str
     text: str
     gold: str
     branches: tuple[Trajectory, ...]
+    recorded: str = field(default="", compare=False, repr=False)
+
+    @property
+    def content(self) -> str:
+        """SHA-256 (hex) of the text (the id where there is none) and the branches as recorded, in whatever order."""
+        if self.recorded:
+            return self.recorded
+        rows = sorted(json.dumps([b.probes, b.tokens, b.final]) for b in self.branches)
+        return hashlib.sha256(json.dumps([" ".join(self.text.split()) or self.id, rows]).encode()).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -98,6 +110,16 @@ class Environment:
         return digest.hexdigest()
 
     @cached_property
+    def content(self) -> tuple[str, ...]:
+        """Each question's `content`: the recording itself, whatever it is called and however its answers compare."""
+        return tuple(question.content for question in self.questions)
+
+    @property
+    def content_hash(self) -> str:
+        """SHA-256 (hex) of the recording: equal for two environments that differ in their settings only."""
+        return hashlib.sha256("".join(sorted(self.content)).encode()).hexdigest()
+
+    @cached_property
     def mean_branch_tokens(self) -> float:
         """Mean over questions of the mean tokens of a branch."""
         means = [sum(b.tokens for b in q.branches) / len(q.branches) for q in self.questions]
@@ -124,6 +146,7 @@ class Environment:
         questions = tuple(
             replace(
                 q,
+                recorded=q.content,
                 gold=canon(q.gold),
                 branches=tuple(
                     replace(b, probes=tuple(canon(a) for a in b.probes), final=canon(b.final)) for b in q.branches
