@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from autotts.errors import InputError, LookAhead, Nondeterministic, PolicyViolation
+from autotts.errors import Crashed, InadmissibleAction, InputError, LookAhead, Nondeterministic, PolicyViolation
 from autotts.evaluation import Evaluator, Program, Protocol, load_program, parse_betas, shipped
 from autotts.replay import Environment, load_environment
+from autotts.sandbox import Limits
 from tests.small import small_environment
 
 METHODS = {"asc": "asc", "esc": "esc", "Parallel_Probe": "parallel_probe", "published_round_4": "cmc"}
@@ -130,3 +131,129 @@ def test_betas() -> None:
     for wrong in ("1", "0,2", "x", "0.5,0.5", ""):
         with pytest.raises(InputError):
             parse_betas(wrong)
+
+
+def failure(source: str, class_name: str | None = None, kind: Any = InadmissibleAction) -> Any:
+    """How a program ends in a check."""
+    with Evaluator([small_environment()]) as evaluator, pytest.raises(kind) as caught:
+        evaluator.check(Program.from_source(source, class_name=class_name))
+    return caught.value
+
+
+def test_a_name_that_is_not_ascii_is_named_with_its_line() -> None:
+    error = failure(
+        "def schedule(beta):\n    return {}\n\n\ndef solve(episode, knobs):\n    é = 1\n", kind=PolicyViolation
+    )
+    assert (error.line, "plain ASCII" in error.message) == (6, True)
+
+
+REFUSED_RETURN = """def schedule(beta):
+    return {}
+
+
+def pick(answers):
+    return answers[0]
+
+
+def solve(episode, knobs):
+    answer = pick(episode.probe(episode.branches(2)))
+    if answer is None:
+        return None
+    return "204"
+"""
+
+
+def test_a_refused_return_has_its_line() -> None:
+    assert failure(REFUSED_RETURN).line == 13
+    with Evaluator([small_environment()]) as evaluator:
+        # Past the smoke episodes, where the host plays and nothing can be played again: the function's own line.
+        late = REFUSED_RETURN.replace('"204"', '"204" if episode.interval == 500 and len(answer) == 2 else None')
+        prepared = evaluator._prepared[0]
+        assert evaluator.check(Program.from_source(late.replace("== 2", "== 9")))
+        job = {"overrides": {}, "seeds": [0], "n_branches": [16], "names": []}
+        with pytest.raises(InadmissibleAction) as caught, evaluator._spawn(Program(late), Limits()) as child:
+            child.send(evaluator._job(Program(late), prepared, "host", [0.5], **job))
+            child.recv()
+            with evaluator._referees.one() as referee:
+                referee.serve(child, 0, 1, [0])
+    assert caught.value.line == 9
+
+
+CLASS = """class Base(metaclass=ABCMeta):
+    pass
+
+
+class Mine(Base):
+    def __init__(self, config):
+        self.config = config
+
+    def {method}(self, question):
+        answer, _, _ = question.probe_new()
+        return {returned}
+
+
+if __name__ == "__main__":
+    import sys
+    Mine(open(sys.argv[1]).__dict__)
+"""
+
+
+def class_style(returned: str = "answer", method: str = "solve") -> str:
+    return "from abc import ABCMeta\n" + CLASS.format(method=method, returned=returned)
+
+
+@pytest.mark.parametrize("method", ["solve", "__call__"])
+@pytest.mark.parametrize("returned", ["answer", "None", "'nobody said this'", "np.asarray([answer])[0]"])
+def test_class_style_files_are_driven_as_they_are(method: str, returned: str) -> None:
+    source = "import numpy as np\n" + class_style(returned, method)
+    with Evaluator([small_environment()]) as evaluator:
+        (result,) = evaluator.run(Program.from_source(source, class_name="Mine"), Protocol((0.5,), (0, 1)))
+    assert bool(result.right.sum()) == ("answer" in returned)
+
+
+@pytest.mark.parametrize("returned", ["(answer, 1)", "7", "{'a': 1}", "Mine({})", "[]"])
+def test_a_class_style_return_that_is_no_text_is_refused_at_its_line(returned: str) -> None:
+    error = failure(class_style(returned), "Mine")
+    kind = {"(": "tuple", "7": "int", "{": "dict", "M": "Mine", "[": "list"}[returned[0]]
+    assert f"a {kind}" in error.message
+    assert error.line == 12
+
+
+def test_a_class_that_is_not_there_is_called_a_class() -> None:
+    assert "class Nope:" in failure(class_style(), "Nope", Crashed).message
+    assert "no method solve and no __call__" in failure(class_style(method="act"), "Mine", Crashed).message
+
+
+NUMPY = """import numpy as np
+
+np.seterr(all="ignore")
+np.set_printoptions(precision=3)
+
+
+class Mine:
+    def __init__(self, config):
+        pass
+
+    @np.errstate(divide="ignore")
+    def solve(self, question):
+        with np.errstate(all="ignore"):
+            x = np.log(np.arange(4.0))
+        assert np.histogram([1, 2, 2], bins=2)[0].tolist() == [1, 2]
+        assert np.histogram(np.arange(50.0), bins="auto")[0].sum() == 50
+        assert np.convolve([1, 2], [1, 1]).tolist() == [1, 3, 2]
+        assert np.fmax(np.nan, 1) == np.fmin(1, np.nan) == 1
+        assert np.lexsort(([1, 0], [0, 0])).tolist() == [1, 0]
+        assert np.gradient([1.0, 2.0, 4.0]).tolist() == [1.0, 1.5, 2.0]
+        assert np.allclose(np.polyfit([0, 1, 2], [1, 3, 5], 1), [2, 1])
+        assert np.polyval([2, 1], 3) == 7
+        np.polyfit([1, 1, 1], [1, 3, 5], 2)  # warns
+        {more}
+        return None
+"""
+
+
+def test_numpy_as_published_controllers_use_it() -> None:
+    with Evaluator([small_environment()]) as evaluator:
+        assert evaluator.check(Program.from_source(NUMPY.format(more="pass"), class_name="Mine"))
+    error = failure(NUMPY.format(more="np.load('x')"), "Mine", Crashed)
+    assert "'numpy' has no 'load' that is available here" in error.message

@@ -359,6 +359,44 @@ def test_beta_is_the_binomial_tail() -> None:
         beta.cdf(0.5, 1.5, 2)
 
 
+def test_an_abstract_base_can_be_written_both_ways() -> None:
+    source = """
+    import abc
+    from abc import ABC, ABCMeta, abstractmethod
+    class A(object, metaclass=ABCMeta):
+        @abstractmethod
+        def f(self): ...
+    class B(ABC, metaclass=abc.ABCMeta):
+        pass
+    class C(A):
+        def f(self): return 1
+    try:
+        A()
+        result = 0
+    except TypeError:
+        result = C().f()
+    """
+    assert run(source)["result"] == 1
+    with pytest.raises(PolicyViolation, match="derive from ABC"):
+        compile_program("class A(metaclass=Other): pass")
+    with pytest.raises(TypeError):
+        run("from abc import ABCMeta\nABCMeta('A', (), {})")
+    with pytest.raises(TypeError):
+        run("from abc import ABCMeta\nclass Meta(ABCMeta): pass")
+
+
+def test_the_part_of_a_script_can_be_left_out() -> None:
+    source = "x = 1\nif __name__ == '__main__':\n    open('x')\n    import os\nelse:\n    x = 2\n"
+    with pytest.raises(PolicyViolation):
+        compile_program(source)
+    namespace = IMPORTER.fresh_globals()
+    exec(compile_program(source, drop_script=True), namespace)
+    assert namespace["x"] == 2
+    with pytest.raises(PolicyViolation) as caught:
+        compile_program(source + "open('y')\n", drop_script=True)
+    assert caught.value.line == 7
+
+
 SPEED = """
 class Tally:
     def __init__(self):

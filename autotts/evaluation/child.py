@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 from array import array
 from collections.abc import Callable, Sequence
-from types import CodeType
+from types import CodeType, FrameType
 from typing import Any
 
 from autotts import toolkit
-from autotts.errors import Crashed, InvalidSchedule
+from autotts.errors import Crashed, InadmissibleAction, InvalidSchedule
 from autotts.evaluation.asking import host_episodes
 from autotts.evaluation.classstyle import ClassQuestion
 from autotts.evaluation.wire import digest_of, unpack_tables
 from autotts.replay.episode import Episode
 from autotts.replay.source import TableSource
 from autotts.sandbox.facades import Importer
+from autotts.sandbox.faults import line_of_traceback
 from autotts.sandbox.jail import Channel
-from autotts.sandbox.policy import compile_program
+from autotts.sandbox.policy import FILENAME, compile_program
 
 __all__ = ["main"]
 
@@ -33,7 +35,8 @@ def main(channel: Channel) -> None:
     """Run one shard: a job comes in, a frame of schedules and a frame of results an β go out."""
     job = json.loads(channel.recv())
     importer = _IMPORTER if job["class_name"] is None else Importer(TOOLKIT, compat=True)
-    code = compile_program(job["source"])
+    # A class-style file is a script as well, and the script's part never runs here.
+    code = compile_program(job["source"], drop_script=job["class_name"] is not None)
     runner = _Runner(code, importer, job)
     knobs = runner.schedules()
     channel.send(json.dumps(knobs).encode())
@@ -61,7 +64,8 @@ class _Runner:
     def _function(self, name: str) -> Callable[..., Any]:
         function = self._globals().get(name)
         if not callable(function):
-            raise Crashed(f"the program defines no {name}; it needs `def {name}(…)` at top level")
+            form = f"class {name}:" if name == self._class_name else f"def {name}(…)"
+            raise Crashed(f"the program defines no {name}; it needs `{form}` at top level")
         found: Callable[..., Any] = function
         return found
 
@@ -78,15 +82,61 @@ class _Runner:
         return [{**_knobs(schedule, beta), **known} for beta in self._betas]
 
     def solve(self, episode: Episode, knobs: dict[str, float]) -> int:
-        """One episode; the id of the returned answer, −1 for none."""
+        """One episode; the id of the returned answer, −1 for none.
+
+        Raises:
+            InadmissibleAction: what was returned is no answer; its line is that of the function that returned it.
+        """
         if self._class_name is None:
-            answer = self._function("solve")(episode, dict(knobs))
+            function = self._function("solve")
+            answer = function(episode, dict(knobs))
         else:
             controller = self._function(self._class_name)(config=dict(knobs))
-            returned = controller.solve(ClassQuestion(episode))
-            # The paper's evaluator scores a string that no branch showed as wrong, so it is no answer here.
-            answer = returned if type(returned) is str and returned in episode._ids else None
-        return episode._answer_id(answer)
+            function = getattr(controller, "solve", controller)
+            if not callable(function):
+                raise Crashed(f"class {self._class_name} has no method solve and no __call__; it needs one of them")
+            answer = _shown(function(ClassQuestion(episode)), episode)
+        try:
+            return episode._answer_id(answer)
+        except InadmissibleAction as error:
+            error.line = _first_line(function)
+            raise
+
+    def line_of_return(self, episode: Episode, knobs: dict[str, float]) -> int | None:
+        """Plays an episode again to see at which line the program returns: the last of its functions to do so."""
+        lines: list[int] = []
+
+        def look(frame: FrameType, event: str, _: Any) -> None:
+            if event == "return" and frame.f_code.co_filename == FILENAME:
+                lines[:] = [frame.f_lineno]
+
+        sys.setprofile(look)
+        try:
+            self.solve(episode, knobs)
+        except InadmissibleAction as error:
+            return lines[0] if lines else error.line
+        finally:
+            sys.setprofile(None)
+        return None
+
+
+def _shown(returned: Any, episode: Episode) -> Any:
+    """What a class-style controller returned, as an answer.
+
+    The paper's evaluator scores a text that no branch showed as wrong, so that is no answer here. Anything but a text
+    (a tuple, a count) would be as wrong every time, which can only be a mistake: it goes on and is refused.
+    """
+    if not isinstance(returned, str):
+        return returned
+    text = str.__str__(returned)  # numpy has a str of its own
+    return text if text in episode._ids else None
+
+
+def _first_line(function: Any) -> int | None:
+    """Where a function of the program begins."""
+    # A function or method has its code itself, an object that can be called has it in its class.
+    code = getattr(function, "__code__", None) or getattr(function.__call__, "__code__", None)
+    return code.co_firstlineno if isinstance(code, CodeType) and code.co_filename == FILENAME else None
 
 
 def _knobs(schedule: Callable[[float], Any], beta: float) -> dict[str, float]:
@@ -134,7 +184,13 @@ def _run_table(channel: Channel, job: dict[str, Any], runner: _Runner, schedules
             for number, table in enumerate(tables):
                 channel.context = f"β={beta:g}, {job['environment']}, question {number + 1}, seed {seed}"
                 episode = Episode(TableSource(table, seed, interval, ceiling), interval, kappa)
-                answer = runner.solve(episode, knobs)
+                try:
+                    answer = runner.solve(episode, knobs)
+                except InadmissibleAction as error:
+                    if line_of_traceback(error.__traceback__) is None:
+                        again = Episode(TableSource(table, seed, interval, ceiling), interval, kappa)
+                        error.line = runner.line_of_return(again, knobs) or error.line
+                    raise
                 digest = int.from_bytes(digest_of(episode._log, answer), "little", signed=True)
                 opened = episode._opened
                 records.extend((answer, episode._tokens, episode._sequential, opened, digest))

@@ -298,4 +298,13 @@ class Episode:
             return -1
         if type(answer) is str and answer in self._ids:
             return self._ids[answer]
-        raise InadmissibleAction(f"return: {str(answer)[:60]!r} is not an answer that this episode has revealed")
+        if type(answer) is str:
+            raise InadmissibleAction(f"return: {answer[:60]!r} is not an answer that this episode has revealed")
+        # Only what cannot compute its own text is asked for it.
+        plain = type(answer) in (int, float, bool) or (
+            type(answer) in (tuple, list) and all(type(part) in (str, int, float, bool) for part in answer)
+        )
+        shown = f" {answer!r}"[:60] if plain else ""
+        raise InadmissibleAction(
+            f"return: a {type(answer).__name__}{shown} is no answer; return one that was revealed, or None"
+        )

@@ -37,12 +37,12 @@ MODULES: dict[str, str] = {
 
 NUMPY = (
     "abs absolute all allclose amax amin any arange argmax argmin argpartition argsort argwhere array array_equal "
-    "asarray atleast_1d average bincount bool_ ceil clip column_stack concatenate copy corrcoef cos count_nonzero "
+    "asarray atleast_1d average bincount bool_ ceil clip column_stack concatenate convolve copy corrcoef cos count_nonzero "
     "cumprod cumsum diff digitize divide dot e empty equal exp expand_dims expm1 eye fill_diagonal flatnonzero flip "
-    "float32 float64 floating floor full full_like greater hstack inf int32 int64 integer interp isclose isfinite "
-    "isin isinf isnan less linspace log log10 log1p log2 logical_and logical_not logical_or matmul max maximum mean "
+    "float32 float64 floating floor fmax fmin full full_like gradient greater histogram hstack inf int32 int64 integer interp isclose isfinite "
+    "isin isinf isnan less lexsort linspace log log10 log1p log2 logical_and logical_not logical_or matmul max maximum mean "
     "median min minimum mod multiply nan nan_to_num nanmax nanmean nanmedian nanmin nanstd nansum ndarray newaxis "
-    "nonzero ones ones_like outer partition percentile pi power prod ptp quantile ravel repeat reshape rint roll "
+    "nonzero ones ones_like outer partition percentile pi polyfit polyval power prod ptp quantile ravel repeat reshape rint roll "
     "round searchsorted sign sin sort split sqrt square squeeze stack std subtract sum take tanh tile transpose "
     "tril triu trunc unique var vstack where zeros zeros_like"
 )
@@ -52,8 +52,11 @@ _REPLACED: dict[str, dict[str, Any]] = {
     "typing": hints.TYPING,
     "functools": {"total_ordering": guards.total_ordering, "wraps": guards.wraps},
     "dataclasses": {"dataclass": guards.dataclass},
-    "abc": {"abstractmethod": guards.abstractmethod},
+    "abc": {"abstractmethod": guards.abstractmethod, "ABCMeta": guards.AbstractMeta()},
 }
+_QUIET = {"errstate": guards.errstate, "seterr": guards.seterr, "set_printoptions": guards.nothing}
+"""Of numpy, without effect: what they set would outlive the episode."""
+
 _MUTABLE = (list, dict, set, bytearray, ModuleType)
 
 
@@ -65,6 +68,9 @@ class _Facade:
 
     def __repr__(self) -> str:
         return f"<module {type(self).__name__}>"
+
+    def __getattr__(self, name: str) -> NoReturn:
+        raise AttributeError(f"{type(self).__name__!r} has no {name[:40]!r} that is available here; use plain Python")
 
     def __setattr__(self, name: str, value: object) -> NoReturn:
         raise TypeError(f"{self!r} cannot be changed")
@@ -127,6 +133,7 @@ class Importer:
         for module, names in _REPLACED.items():
             tree.setdefault(module, {}).update(names)
         if compat:
+            tree["numpy"] |= _QUIET
             tree["scipy.stats"] = {"beta": _Beta()}
         self._globals = {**guards.GLOBALS, "__builtins__": {**guards.BUILTINS, "__import__": _importer(_tree(tree))}}
 

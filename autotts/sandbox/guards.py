@@ -6,6 +6,7 @@ import builtins
 import dataclasses
 import functools
 import string
+from abc import ABCMeta
 from abc import abstractmethod as _abstractmethod
 from collections.abc import Callable
 from types import FunctionType
@@ -13,7 +14,19 @@ from typing import Any, ClassVar, TypeVar
 
 from autotts.sandbox.rules import READABLE, forbidden_attribute
 
-__all__ = ["BUILTINS", "GLOBALS", "PROGRAM", "abstractmethod", "dataclass", "total_ordering", "wraps"]
+__all__ = [
+    "BUILTINS",
+    "GLOBALS",
+    "PROGRAM",
+    "AbstractMeta",
+    "abstractmethod",
+    "dataclass",
+    "errstate",
+    "nothing",
+    "seterr",
+    "total_ordering",
+    "wraps",
+]
 
 PROGRAM = "<program>"
 """The `__name__` under which a program runs, and so the `__module__` of its classes; no module can have it."""
@@ -91,7 +104,7 @@ def _type(*arguments: Any) -> type:
     return type(arguments[0])
 
 
-def _print(*_: object, **__: object) -> None:
+def nothing(*_: object, **__: object) -> None:
     """Goes nowhere: a controller has no output but its answer."""
 
 
@@ -128,6 +141,36 @@ def wraps(_wrapped: Any, *_: Any, **__: Any) -> Callable[[_T], _T]:
     return lambda wrapper: wrapper
 
 
+class AbstractMeta:
+    """What a program gets as `ABCMeta`: good for `metaclass=ABCMeta`, where the policy puts the real one, and no more."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "<abc.ABCMeta, for metaclass=ABCMeta only>"
+
+
+class errstate:
+    """`numpy.errstate` and the like without effect: warnings go nowhere in the jail, and settings must not last."""
+
+    __slots__ = ()
+
+    def __init__(self, *_: object, **__: object) -> None: ...
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, *_: object) -> None: ...
+
+    def __call__(self, function: _T) -> _T:
+        """As a decorator."""
+        return function
+
+
+def seterr(*_: object, **__: object) -> dict[str, str]:
+    """`numpy.seterr` without effect; what was set before, as numpy begins."""
+    return {"divide": "warn", "over": "warn", "under": "ignore", "invalid": "warn"}
+
+
 _PLAIN = (
     "abs all any ascii bin bool bytearray bytes callable chr classmethod complex dict divmod enumerate filter float "
     "format frozenset hash hex int isinstance issubclass iter len list map max min next object oct ord pow property "
@@ -151,7 +194,7 @@ BUILTINS: dict[str, Any] = {
     "getattr": _getattr,
     "hasattr": _hasattr,
     "type": _type,
-    "print": _print,
+    "print": nothing,
 }
 """The built-ins of a program but `__import__`. A program has no way to the dict itself, so it can be shared."""
 
@@ -162,5 +205,6 @@ GLOBALS: dict[str, Any] = {
     "_ClassVar_": ClassVar,
     "_InitVar_": dataclasses.InitVar,
     "_KW_ONLY_": dataclasses.KW_ONLY,
+    "_ABCMeta_": ABCMeta,
 }
 """What the policy's output refers to."""

@@ -39,6 +39,8 @@ MAX_SOURCE = 200_000
 _MARKERS = {"ClassVar": "_ClassVar_", "InitVar": "_InitVar_", "KW_ONLY": "_KW_ONLY_"}
 """Annotations that dataclasses act upon → the global that stands for them."""
 
+_SCRIPT = ("__name__ == '__main__'", "'__main__' == __name__")
+
 _Node = TypeVar("_Node", bound=ast.AST)
 
 
@@ -176,11 +178,19 @@ class _Policy(RestrictingNodeTransformer):
     # ---- definitions -------------------------------------------------------------------------------------------
 
     def visit_ClassDef(self, node: ast.ClassDef) -> ast.AST:
-        """Classes, without keywords: a metaclass could do anything."""
+        """Classes, without keywords, for a metaclass could do anything; but ABCMeta, which `ABC` brings as well."""
         self.check_name(node, node.name)
-        if node.keywords:
-            self.error(node, f"class {node.name}: keywords such as metaclass= are not available; leave them out")
-        return self._within("class", node)
+        abstract = [_is_abc_meta(keyword) for keyword in node.keywords]
+        if not all(abstract):
+            self.error(
+                node,
+                f"class {node.name}: keywords are not available but metaclass=ABCMeta; derive from ABC, or leave them out",
+            )
+        node = self._within("class", node)
+        if abstract and all(abstract):
+            # Whatever the program calls so: the real one has a name that no program can set.
+            node.keywords[0].value = ast.copy_location(ast.Name("_ABCMeta_", ast.Load()), node.keywords[0].value)
+        return node
 
     def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
         """Functions; in classes, the listed double-underscore methods too."""
@@ -317,8 +327,27 @@ def _marker(annotation: ast.expr) -> ast.expr:
     return ast.copy_location(marker, annotation)
 
 
-def compile_program(source: str, filename: str = FILENAME) -> CodeType:
+def _is_abc_meta(keyword: ast.keyword) -> bool:
+    value = keyword.value
+    named = isinstance(value, ast.Name) and value.id == "ABCMeta"
+    return keyword.arg == "metaclass" and (named or (isinstance(value, ast.Attribute) and value.attr == "ABCMeta"))
+
+
+def _without_script(tree: ast.Module) -> ast.Module:
+    """The module without the bodies of `if __name__ == "__main__":`, which never run here; lines stay where they are."""
+    for node in tree.body:
+        if isinstance(node, ast.If) and ast.unparse(node.test) in _SCRIPT:
+            node.body = [ast.copy_location(ast.Pass(), node.body[0])]
+    return tree
+
+
+def compile_program(source: str, filename: str = FILENAME, *, drop_script: bool = False) -> CodeType:
     """Validate a program and compile it to native code. Call it inside the jail: parsers can be bombed.
+
+    Args:
+        source: the program.
+        filename: by which its lines are found.
+        drop_script: leave out what stands behind `if __name__ == "__main__":` at top level.
 
     Raises:
         PolicyViolation: naming line, construct, and what to write instead.
@@ -329,6 +358,7 @@ def compile_program(source: str, filename: str = FILENAME) -> CodeType:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # a doubtful escape sequence is no reason to refuse
             tree = ast.parse(source, filename)
+            tree = _without_script(tree) if drop_script else tree
             policy = _Policy(_Facts(tree))
             checked: ast.Module = policy.visit(tree)
             if policy.findings:

@@ -29,6 +29,7 @@ _LAZY = (
     "encodings.utf_32",
     "encodings.unicode_escape",
     "linecache",
+    "unicodedata",
 )
 """Modules that Python itself imports when it first needs them, which after lock-down is too late."""
 
