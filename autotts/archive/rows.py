@@ -194,7 +194,8 @@ def run_row(run: Run) -> dict[str, Any]:
 
 
 def _environment_of(fields: dict[str, Any]) -> EnvironmentRef:
-    return EnvironmentRef(**{name: tuple(v) if isinstance(v, list) else v for name, v in fields.items()})
+    values: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in fields.items()}
+    return EnvironmentRef(**values)
 
 
 def run_of(row: Row) -> Run:
