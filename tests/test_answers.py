@@ -202,3 +202,20 @@ def test_users_functions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     for wrong in ("sympy", f"{file}:nothing", "no_such_module:f", f"{tmp_path}/none.py:f", ":", "a:b c"):
         with pytest.raises(InputError, match="equivalence"):
             get_equivalence(wrong)
+
+
+@pytest.mark.parametrize(
+    ("body", "complaint"),
+    [
+        ("answer + '!'", r"gives 'a!' for 'a', but 'a!!' for that"),
+        ("'ERR'", r"gives 'ERR' for 'a'; that marks what was not parsed"),
+        ("None", r"gives NoneType for 'a'; it must give text"),
+        ("str(1 / (answer != '1')) if answer == '1' else '1'", r"fails on '1' \(ZeroDivisionError"),
+    ],
+)
+def test_a_users_function_must_give_a_canonical_form(tmp_path: Path, body: str, complaint: str) -> None:
+    (tmp_path / "mine.py").write_text(f"def form(answer):\n    return {body}\n")
+    canonical = get_equivalence(f"{tmp_path}/mine.py:form")
+    assert canonical("ERR") == "ERR"
+    with pytest.raises(InputError, match=complaint):
+        canonical("a")

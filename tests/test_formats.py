@@ -71,7 +71,6 @@ def test_the_papers_json(tmp_path: Path) -> None:
     # The same question has the same id in another model's file, whatever comes before it.
     other = load_environment(write_paper(tmp_path, PAPER[::-1], "Model-2B/quiz.json"))
     assert other.questions[1].id == first.id
-    assert load_environment(write_paper(tmp_path, PAPER[:1] * 2)).questions[1].id == first.id + "-2"
 
 
 @pytest.mark.parametrize("name", ["e.jsonl", "e.jsonl.gz"])
@@ -132,7 +131,9 @@ def branch(**changes: Any) -> dict[str, Any]:
         ([{**HEADER, "interval": 0}, QUESTION], r"line 1, field 'interval': must be a whole number of at least 1"),
         ([{**HEADER, "kapa_probe": 1}, QUESTION], r"field 'kapa_probe': is not known; known are .*kappa_probe"),
         ([HEADER], "has a header but no questions"),
-        ([HEADER, QUESTION, "{"], r"line 3, column \d+: not valid JSON"),
+        ([HEADER, QUESTION, "{"], r"line 3, column \d+: not valid JSON.*; a line that was cut off .* can be deleted"),
+        ([HEADER, {**QUESTION, "gold": "ERR"}], r"line 2, question q1, field 'gold': is 'ERR', which is never right"),
+        ([HEADER, '{"id": ' + "9" * 6000 + "}"], r"line 2: holds a number of thousands of digits; write .* as text$"),
         ([HEADER, QUESTION, QUESTION], r"line 3, question q1, field 'id': was given on line 2 already"),
         ([HEADER, {"id": "q1"}], r"line 2, field 'question': is missing"),
         (
@@ -165,6 +166,8 @@ def test_a_bad_line_is_named(tmp_path: Path, lines: list[Any], complaint: str) -
         ({"each_branch": [[["1"], 5]]}, r"question 1, branch 0, field 'each_branch': must be a list \[probes"),
         ({"each_branch": []}, r"question 1, field 'each_branch'"),
         ({"gold_answer": ""}, r"question 1, field 'gold_answer': must be text that is not empty"),
+        ({"gold_answer": "ERR"}, r"question 1, field 'gold_answer': is 'ERR', which is never right"),
+        ({"question": "What is  6 · 7?"}, r"question 1, field 'question': was given as question 0 already"),
         ({"probe_freq": 250}, r"question 1, field 'probe_freq': differs between questions"),
     ],
 )
@@ -183,6 +186,35 @@ def test_bytes_that_are_no_environment(tmp_path: Path, content: bytes) -> None:
     path.write_bytes(content)
     with pytest.raises(InputError, match=r"bad\.json"):
         load_environment(path)
+
+
+@pytest.mark.parametrize(
+    ("content", "remedy"),
+    [
+        (gzip.compress(json.dumps(PAPER).encode())[:-20], "is damaged as a gzip file .* fetch it or compress it again"),
+        (gzip.compress(json.dumps(PAPER).encode())[:-8] + b"12345678", "fetch it or compress it again"),
+        (json.dumps(PAPER).encode()[:-20], "the file is one JSON list, so mend it there, or fetch it again"),
+        (b"[" + b"9" * 6000 + b"]", "write such an answer as text"),
+        (b"[" * 100_000, "nested too deeply"),
+    ],
+)
+def test_damage_has_a_remedy(tmp_path: Path, content: bytes, remedy: str) -> None:
+    path = tmp_path / "bad.json"
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=remedy) as caught:
+        load_environment(path)
+    assert "deleted" not in str(caught.value)
+    assert "set_int_max_str_digits" not in str(caught.value)
+
+
+def test_a_folder_that_is_a_file_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "file").touch()
+    for below in ("e.jsonl", "folder/e.jsonl"):
+        with pytest.raises(InputError, match=r"file is a file; choose another folder"):
+            save_environment(rich_environment(), tmp_path / "file" / below)
+    for nowhere in ("", "-"):
+        assert _run(["env", "import", str(write_paper(tmp_path)), nowhere]) == 2
+        assert "must be a file or a folder" in capsys.readouterr().err
 
 
 def test_whole_numbers_are_taken_as_text(tmp_path: Path) -> None:
@@ -285,8 +317,21 @@ def test_import_and_inspect(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     assert summary["latex"]["scores"]["pass@1"] == pytest.approx([100 / 3, 100 * 5 / 6])
     assert summary["latex"]["changed_questions"][0]["pass@1"] == [0, 100]
     assert sorted(summary["latex"]["examples"][0]["answers"]) == ["0.5", "1/2", "\\frac{1}{2}"]
-    assert _run(["env", "inspect", str(target)]) == 0
+    assert summary["merged"] is None
+    assert _run(["env", "inspect", str(target), "--equivalence", "latex", "--json"]) == 0
+    applied = json.loads(capsys.readouterr().out)
+    assert applied["merged"] == applied["latex"] == summary["latex"]
+    assert applied["pass@1"] == pytest.approx(100 * 5 / 6)
+    assert _run(["env", "inspect", str(source)]) == 0
+    assert "latex would merge" in capsys.readouterr().out
+    (tmp_path / "eq.py").write_text("def half(answer):\n    return '1/2' if answer == '0.5' else answer\n")
+    assert _run(["env", "inspect", str(source), "--equivalence", f"{tmp_path}/eq.py:half", "--json"]) == 0
+    merged = json.loads(capsys.readouterr().out)["merged"]
+    assert (merged["merged_classes"], merged["examples"][0]["answers"]) == (1, ["0.5", "1/2"])
+    assert _run(["env", "inspect", str(target), "--equivalence", "latex"]) == 0
     shown = capsys.readouterr().out
+    assert "latex merged" in shown
+    assert "1 class of answers, 1 moved" in shown
     assert "pass@1" in shown
     assert "majority@64" in shown
 

@@ -37,14 +37,14 @@ def env() -> None:
 
 @env.command("import")
 @click.argument("source", metavar="SRC")
-@click.argument("destination", metavar="DST", type=click.Path(path_type=Path))
+@click.argument("destination", metavar="DST")
 @option("--equivalence", default=None, metavar="NAME", help="Compare answers so, from now on.  [default: as SRC says]")
 @option("--kappa-probe", type=click.IntRange(0, MOST_TOKENS), default=None, help="Tokens that one probe costs.")
 @option("--max-branches", type=click.IntRange(1, MOST_TOKENS), default=None, help="Branches that an episode may open.")
 @option("--force", is_flag=True, help="Replace files that exist.")
 def import_(
     source: str,
-    destination: Path,
+    destination: str,
     equivalence: str | None,
     kappa_probe: int | None,
     max_branches: int | None,
@@ -55,6 +55,8 @@ def import_(
     DST is a file (.jsonl or .jsonl.gz), or a folder that takes MODEL/DATASET.jsonl.gz of each. Answers are kept as they
     are written; the equivalence goes into the header.
     """
+    if destination in ("", "-"):
+        raise InputError(f"DST {destination!r}: must be a file or a folder; there is no writing to standard output")
     if equivalence is not None:
         get_equivalence(equivalence)
     changes: dict[str, Any] = {"equivalence": equivalence, "kappa_probe": kappa_probe, "max_branches": max_branches}
@@ -63,7 +65,7 @@ def import_(
         environments = load_environments([source])
     else:
         environments = [read_environment(path) for path in environment_files(source)]
-    targets = [_target(destination, environment, len(environments)) for environment in environments]
+    targets = [_target(Path(destination), environment, len(environments)) for environment in environments]
     for target in targets:
         if targets.count(target) > 1:
             raise InputError(f"{source}: several of its environments would become {target}; import them one by one")
@@ -99,7 +101,11 @@ def inspect(path: str, equivalence: str | None, as_json: bool) -> None:
 
     With --json: one object for one environment, a list for several.
     """
-    summaries = [summarize(environment) for environment in load_environments([path], equivalence)]
+    environments = load_environments([path], equivalence)
+    recorded = environments
+    if any(environment.equivalence != "exact" for environment in environments):
+        recorded = load_environments([path], "exact")
+    summaries = list(map(summarize, environments, recorded))
     if as_json:
         print_json(summaries[0] if len(summaries) == 1 else summaries)
         return
@@ -129,24 +135,28 @@ def _show(summary: Mapping[str, Any]) -> None:
         ("gold never seen", ", ".join(summary["gold_never_seen"]) or "on no question"),
         ("majority stays after", _line(summary["majority_settles_after_branches"], "{:.0f}") + " branches"),
         ("answer stays from", _line(summary["answer_settles_at_relative_depth"], "{:.2f}") + " of the depth"),
-        *_merge_rows(summary["latex"]),
+        *_merge_rows(summary),
     ]
     for row in rows:
         table.add_row(*(cell.replace("[", "\\[") for cell in row))
     console().print(table)
 
 
-def _merge_rows(latex: Mapping[str, Any]) -> list[tuple[str, str]]:
-    changes = ", ".join(f"{name} {a:.1f} → {b:.1f}" for name, (a, b) in latex["scores"].items() if a != b)
+def _merge_rows(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """What the equivalence has merged; where it is exact, what latex would."""
+    merges = summary["merged"] or summary["latex"]
+    would = summary["merged"] is None
+    changes = ", ".join(f"{name} {a:.1f} → {b:.1f}" for name, (a, b) in merges["scores"].items() if a != b)
+    classes = f"{merges['merged_classes']} class{'' if merges['merged_classes'] == 1 else 'es'} of answers"
     rows = [
         (
-            "latex would merge",
-            f"{latex['merged_classes']} classes of answers, {latex['answers_that_move']} answers move",
+            "latex would merge" if would else f"{summary['equivalence']} merged",
+            f"{classes}, {merges['answers_that_move']} {'would move' if would else 'moved'}",
         ),
-        ("  and change", changes or "no score"),
+        ("  and change" if would else "  and changed", changes or "no score"),
     ]
     rows += [
-        ("", f"{'  =  '.join(example['answers'][:4])}   ({example['moved']})") for example in latex["examples"][:5]
+        ("", f"{'  =  '.join(example['answers'][:4])}   ({example['moved']})") for example in merges["examples"][:5]
     ]
     return rows
 

@@ -59,10 +59,11 @@ _NAMED = re.compile(r"\s*(?:[A-Za-z]|\\[A-Za-z]+)\s*(?:_\s*(?:\w|\{\s*\w+\s*\}))
 def get_equivalence(name: str) -> Callable[[str], str]:
     """The function behind a name: `exact`, `latex`, `file.py:function` or `module:function`.
 
-    A user's function takes an answer and returns its canonical form; it must be idempotent. UNPARSED never reaches it.
+    A user's function takes an answer and returns its canonical form: text, not UNPARSED (which never reaches it
+    either), and its own canonical form.
 
     Raises:
-        InputError: no such equivalence, or (later, when called) the user's function fails.
+        InputError: no such equivalence, or (later, when called) the user's function is not like that.
     """
     if name == "exact":
         return str
@@ -78,17 +79,32 @@ def get_equivalence(name: str) -> Callable[[str], str]:
     if not callable(function):
         raise InputError(f"equivalence {name!r}: {place} has no function {attribute}")
 
-    def canonical(answer: str) -> str:
-        if answer == UNPARSED:
-            return UNPARSED
+    def form_of(answer: str) -> str:
         try:
             form = function(answer)
         except Exception as error:
             raise InputError(
-                f"equivalence {name!r} fails on {answer[:60]!r} ({type(error).__name__}: {error})"
+                f"equivalence {name!r} fails on {answer[:60]!r} ({type(error).__name__}: {error}); "
+                "let it return what it cannot read as it is"
             ) from error
         if not isinstance(form, str):
             raise InputError(f"equivalence {name!r} gives {type(form).__name__} for {answer[:60]!r}; it must give text")
+        return form
+
+    def canonical(answer: str) -> str:
+        if answer == UNPARSED:
+            return UNPARSED
+        form = form_of(answer)
+        if form == UNPARSED:
+            raise InputError(
+                f"equivalence {name!r} gives {UNPARSED!r} for {answer[:60]!r}; that marks what was not parsed when it "
+                "was recorded, so let it return such an answer as it is"
+            )
+        if (again := form_of(form)) != form:
+            raise InputError(
+                f"equivalence {name!r} gives {form[:60]!r} for {answer[:60]!r}, but {again[:60]!r} for that; "
+                "a canonical form must be its own, so let it return that as it is"
+            )
         return form
 
     return canonical

@@ -22,7 +22,7 @@ from typing import Any
 from autotts.errors import InputError
 from autotts.replay.answers import BUILT_IN, get_equivalence
 from autotts.replay.environment import Environment, Question, Trajectory
-from autotts.replay.validate import Place, make_branch, make_header, text_of
+from autotts.replay.validate import Place, gold_of, make_branch, make_header, text_of
 
 __all__ = [
     "SCHEMA",
@@ -136,7 +136,10 @@ def save_environment(environment: Environment, path: str | Path) -> None:
     except OSError as error:
         if temporary is not None:
             Path(temporary).unlink(missing_ok=True)
-        raise InputError(f"{path}: cannot be written ({error.strerror or error})") from error
+        for parent in path.parents:
+            if parent.exists() and not parent.is_dir():
+                raise InputError(f"{path}: cannot be written, as {parent} is a file; choose another folder") from error
+        raise InputError(f"{path}: cannot be written ({error.strerror or error}); choose another place") from error
 
 
 def _equate(environment: Environment, name: str) -> Environment:
@@ -170,24 +173,31 @@ def environment_files(pattern: str) -> list[Path]:
 def _read(path: Path) -> bytes:
     try:
         data = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror or error}); make it readable") from error
+    try:
         return gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data
     except (OSError, EOFError, zlib.error) as error:
-        raise InputError(f"{path}: cannot be read ({getattr(error, 'strerror', None) or error})") from error
+        raise InputError(f"{path}: is damaged as a gzip file ({error}); fetch it or compress it again") from error
 
 
 def _parse(place: Place, data: bytes) -> Any:
     try:
         return json.loads(data.decode("utf-8-sig"))
     except json.JSONDecodeError as error:
-        line = place.line + error.lineno - 1 if place.line is not None else error.lineno
+        line, remedy = error.lineno, "the file is one JSON list, so mend it there, or fetch it again if it is cut off"
+        if place.line is not None:
+            line = place.line + error.lineno - 1
+            remedy = "a line that was cut off while being written can be deleted"
         raise InputError(
-            f"{place.file}, line {line}, column {error.colno}: not valid JSON ({error.msg}); "
-            "a line that was cut off while being written can be deleted"
+            f"{place.file}, line {line}, column {error.colno}: not valid JSON ({error.msg}); {remedy}"
         ) from error
     except UnicodeDecodeError as error:
         raise place.error("", f"is not UTF-8 text ({error.reason} at byte {error.start}); save it as UTF-8") from error
-    except (ValueError, RecursionError) as error:
-        raise place.error("", f"cannot be read as JSON ({error})") from error
+    except RecursionError as error:
+        raise place.error("", "cannot be read as JSON (it is nested too deeply); it is no environment") from error
+    except ValueError as error:  # Python's limit on the digits of a whole number
+        raise place.error("", "holds a number of thousands of digits; write such an answer as text") from error
 
 
 # ---- the paper's JSON --------------------------------------------------------------------------------------------
@@ -200,15 +210,16 @@ def _load_paper(path: Path, data: bytes) -> Environment:
     shared: dict[str, str] = {}
     questions: list[Question] = []
     intervals: set[int] = set()
-    times: dict[str, int] = {}
+    seen: dict[str, int] = {}
     for number, entry in enumerate(entries):
         place = Place(path, question=str(number))
         place.require(entry, "question", "gold_answer", "probe_freq", "each_branch")
         text = text_of(place, "question", entry["question"])
-        # The same question read by several models must have one id; a text given twice gets a number.
-        digest = hashlib.sha256(" ".join(text.split()).encode("utf-8", "surrogatepass")).hexdigest()[:10]
-        times[digest] = times.get(digest, 0) + 1
-        identity = digest if times[digest] == 1 else f"{digest}-{times[digest]}"
+        # The same question read by several models must have one id.
+        identity = hashlib.sha256(" ".join(text.split()).encode("utf-8", "surrogatepass")).hexdigest()[:10]
+        if identity in seen:
+            raise place.error("question", f"was given as question {seen[identity]} already; put all branches into one")
+        seen[identity] = number
         intervals.add(place.whole("probe_freq", entry["probe_freq"], 1))
         if len(intervals) > 1:
             raise place.error("probe_freq", f"differs between questions ({sorted(intervals)}); split the file")
@@ -217,7 +228,7 @@ def _load_paper(path: Path, data: bytes) -> Environment:
             if not isinstance(row, list) or len(row) != 3:
                 raise place.at(k).error("each_branch", "must be a list [probes, tokens, final answer]")
             branches.append(make_branch(place, k, shared, row[0], row[1], row[2]))
-        gold = text_of(place, "gold_answer", entry["gold_answer"])
+        gold = gold_of(place, "gold_answer", entry["gold_answer"])
         questions.append(Question(identity, text, gold, tuple(branches)))
     resolved = path.resolve()
     dataset = resolved.name.removesuffix(".gz").removesuffix(".json")
@@ -269,7 +280,7 @@ def _question(place: Place, entry: Any, shared: dict[str, str]) -> Question:
         if len(row) > 3:
             place.at(k).refuse_unknown(row, _BRANCH_KEYS)
         branches.append(make_branch(place, k, shared, **row))
-    return Question(identity, text, text_of(place, "gold", entry["gold"]), tuple(branches))
+    return Question(identity, text, gold_of(place, "gold", entry["gold"]), tuple(branches))
 
 
 def _records(environment: Environment) -> list[dict[str, Any]]:

@@ -22,16 +22,23 @@ _SEEDS = range(20)  # of the published 100: enough for a figure that is looked a
 _EXAMPLES = 10
 
 
-def summarize(environment: Environment) -> dict[str, Any]:
+def summarize(environment: Environment, recorded: Environment | None = None) -> dict[str, Any]:
     """Figures of an environment, with its answers compared as its equivalence says.
+
+    Args:
+        environment: what to look into.
+        recorded: the same with its answers as they are written; needed where the equivalence is not "exact".
 
     Returns:
         JSON-ready: sizes; quantiles (percent → value) of depths, tokens and of the relative depth from which on a
         branch shows its final answer; shares of unparsed answers; `pass@1`, `majority@n` and `oracle@n` in percent, n
         the ceiling of branches (64), expected over 20 published seeds; after how many branches the pool's majority
-        stays (quantiles); and under `latex` what the `latex` equivalence would merge, with the scores that it would
-        change.
+        stays (quantiles); under `merged` what the environment's own equivalence has merged (None for "exact"), and
+        under `latex` what the `latex` one does or would, with the scores that it changes.
     """
+    recorded = recorded or environment
+    equivalences = {"latex", environment.equivalence} - {"exact"}
+    merges = {name: _merges(recorded, name) for name in sorted(equivalences)}
     branches = [branch for question in environment.questions for branch in question.branches]
     right = [branch.final == question.gold for question in environment.questions for branch in question.branches]
     tokens = [branch.tokens for branch in branches]
@@ -64,7 +71,8 @@ def summarize(environment: Environment) -> dict[str, Any]:
         "gold_never_seen": [q.id for q in environment.questions if not _seen(q)],
         "majority_settles_after_branches": _quantiles(settles),
         "answer_settles_at_relative_depth": _quantiles([_settled(branch.answers) for branch in branches]),
-        "latex": _merges(environment, scores),
+        "merged": merges.get(environment.equivalence),
+        "latex": merges["latex"],
         "per_question": [
             {
                 "id": question.id,
@@ -118,10 +126,11 @@ def _settled(answers: tuple[str, ...]) -> float:
     return k / len(answers)
 
 
-def _merges(environment: Environment, scores: dict[str, float]) -> dict[str, Any]:
-    """What the `latex` equivalence makes the same that this environment holds apart."""
-    canonical = get_equivalence("latex")
-    merged = environment.with_equivalence("latex", canonical)
+def _merges(environment: Environment, name: str) -> dict[str, Any]:
+    """What an equivalence makes the same that this environment holds apart."""
+    canonical = get_equivalence(name)
+    merged = environment.with_equivalence(name, canonical)
+    scores, _ = _scores(environment)
     classes = 0
     seen: Counter[tuple[str, ...]] = Counter()
     for question in environment.questions:

@@ -11,7 +11,7 @@ from typing import Any
 from autotts.errors import InputError
 from autotts.replay.environment import UNPARSED, Trajectory
 
-__all__ = ["Place", "make_branch", "make_header", "text_of"]
+__all__ = ["Place", "gold_of", "make_branch", "make_header", "text_of"]
 
 _MAX_WHOLE = 2**31 - 1  # costs travel to the sandbox as 32-bit numbers
 _HEADER_KEYS = {"schema", "model", "dataset", "interval", "kappa_probe", "max_branches", "equivalence", "provenance"}
@@ -77,6 +77,14 @@ def text_of(place: Place, field: str, value: Any) -> str:
     if not isinstance(value, str) or not value:
         raise place.error(field, f"must be text that is not empty; found {_kind(value)}")
     return value
+
+
+def gold_of(place: Place, field: str, value: Any) -> str:
+    """The right answer."""
+    gold = text_of(place, field, value)
+    if gold == UNPARSED:
+        raise place.error(field, f"is {UNPARSED!r}, which is never right; write the answer, or leave the question out")
+    return gold
 
 
 def make_branch(
