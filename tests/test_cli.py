@@ -101,6 +101,8 @@ def test_what_cannot_be_meant_is_refused(call: Any, args: list[str], words: str)
 def test_a_dotenv_that_is_not_text(call: Any, world: Path) -> None:
     (world / ".env").write_bytes(b"AUTOTTS_SEEDS=\xff\xfe")
     assert ".env: is not UTF-8 text" in call("list", code=2)
+    (world / ".env").write_bytes(b"AUTOTTS_SEEDS='1\0'\n")
+    assert ".env: cannot be" in call("list", code=2)
 
 
 def test_help_says_what_the_default_is(call: Any) -> None:

@@ -70,6 +70,8 @@ def _read_dotenv(path: str) -> None:
         raise InputError(
             f"{path}: is not UTF-8 text ({error.reason} at byte {error.start}); save it as UTF-8"
         ) from error
+    except ValueError as error:
+        raise InputError(f"{path}: cannot be a set of variables ({error}); take that out") from error
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}); make it readable, or remove it") from error
 

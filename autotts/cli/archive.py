@@ -139,7 +139,7 @@ def times(number: int) -> str:
 class _Known:
     """What the archive knows of a program: where it came from, its curve in each run, its held-out looks.
 
-    `counts` has the number of looks at each environment, whoever was looked at.
+    `counts` has the number of looks at each of those environments, with whatever program.
     """
 
     program: StoredProgram
@@ -213,7 +213,8 @@ def _print_known(known: _Known) -> None:
     last = {entry.environment: entry for entry in known.looks}
     for environment, entry in last.items():
         own = sum(look.environment == environment for look in known.looks)
-        figures = "; ".join(f"β {r.beta:g}: {100 * r.accuracy:.2f} % at {r.tokens:,.0f} tokens" for r in entry.rows)
+        ends = entry.rows[:1] + entry.rows[1:][-1:]
+        figures = "; ".join(f"β {r.beta:g}: {100 * r.accuracy:.2f} % at {r.tokens:,.0f} tokens" for r in ends)
         out.print(
             f"  held out: {entry.environment_name}, scored {times(known.counts[environment])} in this archive, "
             f"this program {times(own)}; {figures}"

@@ -73,16 +73,17 @@ def summarize(environment: Environment, recorded: Environment | None = None) -> 
         "answer_settles_at_relative_depth": _quantiles([_settled(branch.answers) for branch in branches]),
         "merged": merges.get(environment.equivalence),
         "latex": merges["latex"],
-        "per_question": [
-            {
-                "id": question.id,
-                "branches": len(question.branches),
-                "pass@1": 100 * _share(branch.final == question.gold for branch in question.branches),
-                "distinct_finals": len({branch.final for branch in question.branches}),
-                "tokens_median": _median(branch.tokens for branch in question.branches),
-            }
-            for question in environment.questions
-        ],
+        "per_question": list(map(_of_question, environment.questions)),
+    }
+
+
+def _of_question(question: Question) -> dict[str, Any]:
+    return {
+        "id": question.id,
+        "branches": len(question.branches),
+        "pass@1": 100 * _accuracy(question),
+        "distinct_finals": len({branch.final for branch in question.branches}),
+        "tokens_median": _median(branch.tokens for branch in question.branches),
     }
 
 
