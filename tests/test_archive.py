@@ -144,7 +144,7 @@ def test_runs(archive: Archive) -> None:
     archive.add_run(Run("run-1", 2))
     assert archive.next_run_name() == "run-2"
     assert archive.run("r") == run
-    archive.set_run_environments("r", [replace(environment, content=())])
+    archive.set_run_environments(replace(run, environments=(replace(environment, content=()),)))
     assert archive.run("r").environments[0].content == ()
     archive.set_run_state("r", "done", "all rounds")
     assert (archive.run("r").state, archive.run("r").note) == ("done", "all rounds")

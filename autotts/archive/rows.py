@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -175,18 +175,13 @@ def evaluation_of(row: Row) -> Evaluation:
     )
 
 
-def environments_text(environments: Iterable[EnvironmentRef]) -> str:
-    """A run's environments as JSON."""
-    return dumps([asdict(e) for e in environments])
-
-
 def run_row(run: Run) -> dict[str, Any]:
     """All columns of `run` but the counted number and the clock."""
     return {
         "name": run.name,
         "seed": str(run.seed),
         "config": dumps(run.config),
-        "environments": environments_text(run.environments),
+        "environments": dumps([asdict(e) for e in run.environments]),
         "state": run.state,
         "versions": dumps(run.versions),
         "note": clean(run.note),

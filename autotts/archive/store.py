@@ -17,17 +17,7 @@ import sqlalchemy as sa
 from autotts.archive import rows
 from autotts.archive.database import CLOCK, Database
 from autotts.archive.pareto import Point, front
-from autotts.archive.records import (
-    Added,
-    EnvironmentRef,
-    Evaluation,
-    LedgerEntry,
-    Listed,
-    Program,
-    Proposal,
-    Run,
-    Verdict,
-)
+from autotts.archive.records import Added, Evaluation, LedgerEntry, Listed, Program, Proposal, Run, Verdict
 from autotts.archive.schema import ArchiveError, tables
 from autotts.errors import InputError
 
@@ -146,11 +136,11 @@ class Archive(Database):
         with self._writing() as connection:
             connection.execute(sa.update(tables.run).where(tables.run.c.name == name).values(**values))
 
-    def set_run_environments(self, name: str, environments: Iterable[EnvironmentRef]) -> None:
-        """Say what a run knows of its environments."""
-        values = {"environments": rows.environments_text(environments)}
+    def set_run_environments(self, run: Run) -> None:
+        """Store what a run knows of its environments."""
+        values = {"environments": rows.run_row(run)["environments"]}
         with self._writing() as connection:
-            connection.execute(sa.update(tables.run).where(tables.run.c.name == name).values(**values))
+            connection.execute(sa.update(tables.run).where(tables.run.c.name == run.name).values(**values))
 
     # proposals
 

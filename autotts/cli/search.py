@@ -115,8 +115,9 @@ def _absolute(pattern: str) -> str:
 def _note_content(store: Archive, name: str, environments: Sequence[Environment]) -> None:
     """Write down which recordings the run searches, so that no later score takes them for held out."""
     content = {environment.hash: environment.content for environment in environments}
-    refs = store.run(name).environments
-    store.set_run_environments(name, [replace(ref, content=content.get(ref.hash, ref.content)) for ref in refs])
+    run = store.run(name)
+    refs = tuple(replace(ref, content=content.get(ref.hash, ref.content)) for ref in run.environments)
+    store.set_run_environments(replace(run, environments=refs))
 
 
 @click.command()
