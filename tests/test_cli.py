@@ -110,6 +110,7 @@ def test_help_says_what_the_default_is(call: Any) -> None:
 
 
 SEARCH = ("search", "--rounds", "0", "--seeds", "2", "--betas", "3", "--display", "none")
+ONE = ("--seeds", "1", "--screen-seeds", "1")
 FAILING = "def schedule(beta):\n    return {}\n\n\ndef solve(episode, knobs):\n    return 1 / 0\n"
 
 
@@ -177,7 +178,7 @@ def test_a_run_is_resumed_from_anywhere(call: Any, world: Path, monkeypatch: pyt
     save_environment(small_environment(), "else[1]/tiny.jsonl")
     monkeypatch.chdir(world / "else[1]")
     assert json.loads(call("resume", "run-1", "--archive", "../autotts.db", "--json", "--display", "none"))["front"]
-    call(*SEARCH, "--env", "*.jsonl", "--env", "synthetic:search", "--run", "here", "--betas", "2", "--seeds", "1")
+    call(*SEARCH, "--env", "*.jsonl", "--env", "synthetic:search", "--run", "here", "--betas", "2", *ONE)
     with Archive("autotts.db") as archive:
         envs = archive.run("here").config["envs"]
     assert envs == [str(world / "else[[]1]" / "*.jsonl"), "synthetic:search"]
