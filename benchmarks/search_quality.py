@@ -147,7 +147,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--env", action="append", help="environments, as `autotts search --env` takes them")
     parser.add_argument("--seeds", type=int, default=4, help="searches a mode")
     parser.add_argument("--rounds", type=int, default=8)
-    parser.add_argument("--fresh", type=int, default=20, help="episode seeds that the winners are scored on")
+    parser.add_argument("--fresh", type=int, default=12, help="episode seeds that the winners are scored on")
     parser.add_argument("--quick", action="store_true", help="one seed, two rounds, few episodes: does it run?")
     parser.add_argument("--out", type=Path, default=ROOT / "docs" / "search-quality.md")
     options = parser.parse_args()

@@ -13,7 +13,6 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -144,8 +143,6 @@ def test_runs(archive: Archive) -> None:
     archive.add_run(Run("run-1", 2))
     assert archive.next_run_name() == "run-2"
     assert archive.run("r") == run
-    archive.set_run_environments(replace(run, environments=(replace(environment, content=()),)))
-    assert archive.run("r").environments[0].content == ()
     archive.set_run_state("r", "done", "all rounds")
     assert (archive.run("r").state, archive.run("r").note) == ("done", "all rounds")
     assert [r.name for r in archive.runs()] == ["r", "run-1"]

@@ -136,12 +136,6 @@ class Archive(Database):
         with self._writing() as connection:
             connection.execute(sa.update(tables.run).where(tables.run.c.name == name).values(**values))
 
-    def set_run_environments(self, run: Run) -> None:
-        """Store what a run knows of its environments."""
-        values = {"environments": rows.run_row(run)["environments"]}
-        with self._writing() as connection:
-            connection.execute(sa.update(tables.run).where(tables.run.c.name == run.name).values(**values))
-
     # proposals
 
     def add_proposal(self, proposal: Proposal) -> Added:

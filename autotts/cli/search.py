@@ -5,14 +5,14 @@ from __future__ import annotations
 import glob
 import re
 import shlex
-from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import click
 from rich.table import Table
 
+from autotts.agents import make_agent
 from autotts.archive import Archive, stretches
 from autotts.cli._common import (
     EMBEDDED,
@@ -30,7 +30,6 @@ from autotts.cli._common import (
 from autotts.cli.archive import stretch_cells
 from autotts.errors import InputError
 from autotts.evaluation import MOST_BETAS
-from autotts.replay import Environment
 from autotts.search import Config, Search, open_run, start_run
 from autotts.ui.plot import front_picture
 from autotts.ui.progress import Mode, make_display
@@ -61,7 +60,10 @@ display_option = option(
     "--seeds", type=click.IntRange(1, MOST_SEEDS), default=Config.seeds, help="Episodes a question when confirming."
 )
 @option(
-    "--screen-seeds", type=click.IntRange(1, MOST_SEEDS), default=Config.screen_seeds, help="Of those, for screening."
+    "--screen-seeds",
+    type=click.IntRange(1, MOST_SEEDS),
+    default=None,
+    help=f"Of those, for screening.  [default: {Config.screen_seeds}]",
 )
 @option("--betas", type=click.IntRange(2, MOST_BETAS), default=Config.betas, help="Evenly spaced values of β.")
 @option("--run", "run_name", default=None, metavar="NAME", help="The run's name.  [default: run-1, run-2, …]")
@@ -77,7 +79,7 @@ def search(
     proposals_per_round: int,
     seed: int,
     seeds: int,
-    screen_seeds: int,
+    screen_seeds: int | None,
     betas: int,
     run_name: str | None,
     equivalence: str | None,
@@ -87,7 +89,10 @@ def search(
     as_json: bool,
 ) -> int:
     """Discover controllers: baselines first, then rounds of proposals, each evaluated in the sandbox."""
-    if screen_seeds > seeds:
+    make_agent(agent)
+    if screen_seeds is None:
+        screen_seeds = min(Config.screen_seeds, seeds)
+    elif screen_seeds > seeds:
         raise InputError(f"--screen-seeds {screen_seeds}: at most as many as --seeds ({seeds})")
     if run_name is not None and not RUN_NAME.fullmatch(run_name):
         raise InputError(f"--run {run_name!r}: a name has letters, digits, '.', '_' and '-', and no '-' in front")
@@ -96,9 +101,7 @@ def search(
     config = Config(agent, rounds, proposals_per_round, seed, betas, seeds, screen_seeds, envs, equivalence)
     environments = load_all(envs, equivalence)
     with Archive(archive) as store:
-        with store.transaction():
-            name = start_run(store, run_name, config, environments)
-            _note_content(store, name, environments)
+        name = start_run(store, run_name, config, environments)
         return _go(store, name, archive, workers, display, as_json)
 
 
@@ -110,14 +113,6 @@ def _absolute(pattern: str) -> str:
     if path.exists() or not glob.has_magic(pattern):
         return str(path.absolute())
     return str(Path(glob.escape(str(Path.cwd()))) / path)
-
-
-def _note_content(store: Archive, name: str, environments: Sequence[Environment]) -> None:
-    """Write down which recordings the run searches, so that no later score takes them for held out."""
-    content = {environment.hash: environment.content for environment in environments}
-    run = store.run(name)
-    refs = tuple(replace(ref, content=content.get(ref.hash, ref.content)) for ref in run.environments)
-    store.set_run_environments(replace(run, environments=refs))
 
 
 @click.command()

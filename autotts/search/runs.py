@@ -31,7 +31,6 @@ def start_run(archive: Archive, name: str | None, config: Config, environments: 
     Raises:
         InputError: a run of that name exists with another configuration.
     """
-    make_agent(config.agent)
     stored = json.loads(json.dumps(asdict(replace(config, added=tuple(archive.added())))))
     existing = {run.name: run for run in archive.runs()}
     if name is None:
@@ -51,6 +50,7 @@ def start_run(archive: Archive, name: str | None, config: Config, environments: 
             sc64_tokens=environment.sc64_tokens,
             mean_branch_tokens=environment.mean_branch_tokens,
             pass_at_1=pass_at_1(environment),
+            content=environment.content,
         )
         for environment in environments
     )

@@ -8,7 +8,7 @@ from itertools import zip_longest
 
 from autotts.agents._base import Candidate, Context, Proposal
 from autotts.agents.evolution.genome import Genome
-from autotts.agents.evolution.operators import SEEDS, cross, known, mutate, random_genome
+from autotts.agents.evolution.operators import SEEDS, cross, known, merits_of, mutate, random_genome
 from autotts.agents.evolution.render import render
 
 __all__ = ["EvolutionAgent"]
@@ -23,8 +23,11 @@ BEST = 4
 class EvolutionAgent:
     """Writes programs without a model. Deterministic given (context, rng).
 
+    It starts from a few ordinary assemblies, then mutates and crosses the better programs; what it swaps in is drawn by
+    what programs with that mechanism gained so far.
+
     Args:
-        random_only: draw every genome afresh; what the search is measured against.
+        random_only: draw every genome afresh and evenly; what the search is measured against.
     """
 
     name = "evolution"
@@ -48,15 +51,15 @@ class EvolutionAgent:
         first_round = context.round <= 1  # round 0, if there is one, holds the baselines
         if first_round and context.slot < len(SEEDS) and attempt == 0:
             return SEEDS[context.slot], ()
-        pool = _parents(context)
+        pool, merits = _parents(context), merits_of(_measured(context))
         if not pool or first_round or rng.random() < 0.1:
-            return random_genome(rng), ()
+            return random_genome(rng, merits), ()
         # The best parents first: half as likely with each place.
         first = pool[min(int(rng.expovariate(0.7)), len(pool) - 1)]
         if len(pool) > 1 and rng.random() < 0.4:
             second = rng.choice([p for p in pool if p is not first])
-            return mutate(cross(first[1], second[1], rng), rng), (first[0].id, second[0].id)
-        return mutate(first[1], rng), (first[0].id,)
+            return mutate(cross(first[1], second[1], rng), rng, merits), (first[0].id, second[0].id)
+        return mutate(first[1], rng, merits), (first[0].id,)
 
 
 def _parents(context: Context) -> list[tuple[Candidate, Genome]]:
@@ -71,6 +74,13 @@ def _parents(context: Context) -> list[tuple[Candidate, Genome]]:
     chosen = _with_genomes(context.parents)
     mixed = [pair for both in zip_longest(best, chosen) for pair in both if pair is not None]
     return list({pair[0].id: pair for pair in mixed}.values())
+
+
+def _measured(context: Context) -> list[tuple[Genome, float]]:
+    """Every measured program that evolution wrote, with its gain."""
+    return [
+        (genome, candidate.gain or 0.0) for candidate, genome in _with_genomes(context.candidates) if candidate.gain
+    ]
 
 
 def _with_genomes(candidates: Iterable[Candidate]) -> list[tuple[Candidate, Genome]]:

@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
+import math
 import random
+from collections.abc import Iterable, Mapping
 
 from autotts.agents.evolution.genome import SLOTS, Gene, Genome, Span
 from autotts.agents.evolution.mechanisms import MECHANISMS, Knob, Mechanism, mechanism, variants
 
-__all__ = ["SEEDS", "cross", "known", "mutate", "normal", "random_genome"]
+__all__ = ["SEEDS", "Merits", "cross", "known", "merits_of", "mutate", "normal", "random_genome"]
+
+Merits = Mapping[tuple[str, str], float]
+"""(slot, variant) → how much likelier than an untried variant it is drawn."""
+
+EVEN: Merits = {}
 
 
-def random_genome(rng: random.Random) -> Genome:
+def random_genome(rng: random.Random, merits: Merits = EVEN) -> Genome:
     """Any assembly of mechanisms with any schedules."""
-    return normal(Genome.of({slot: _random_gene(rng, _draw(rng, slot)) for slot in SLOTS}))
+    return normal(Genome.of({slot: _random_gene(rng, _draw(rng, slot, merits)) for slot in SLOTS}))
 
 
-def mutate(genome: Genome, rng: random.Random) -> Genome:
-    """Swap one mechanism, or move the schedules of one to three, or both."""
+def mutate(genome: Genome, rng: random.Random, merits: Merits = EVEN) -> Genome:
+    """Swap one mechanism, or move the schedules of one to three."""
     if rng.random() < 0.5:
         slot = rng.choice(SLOTS)
-        genome = genome.with_gene(slot, _random_gene(rng, _draw(rng, slot)))
+        genome = genome.with_gene(slot, _random_gene(rng, _draw(rng, slot, merits)))
     else:
         movable = [slot for slot in SLOTS if genome.gene(slot).spans]
         for slot in rng.sample(movable, min(len(movable), rng.randint(1, 3))):
@@ -63,9 +70,22 @@ def known(genome: Genome) -> bool:
     return all(names.get((slot, gene.variant)) == {name for name, _ in gene.spans} for slot, gene in genome.genes)
 
 
-def _draw(rng: random.Random, slot: str) -> Mechanism:
+def merits_of(measured: Iterable[tuple[Genome, float]]) -> Merits:
+    """How much likelier than an untried one each variant is drawn, by the mean gain of the programs that had it.
+
+    A point of accuracy is worth a factor of e, one unseen program of gain 0 is counted in, and nothing is ever ruled
+    out: a mechanism may have been in bad company.
+    """
+    gains: dict[tuple[str, str], list[float]] = {}
+    for genome, gain in measured:
+        for slot, gene in genome.genes:
+            gains.setdefault((slot, gene.variant), []).append(gain)
+    return {key: min(3.0, max(0.1, math.exp(100 * sum(own) / (len(own) + 1)))) for key, own in gains.items()}
+
+
+def _draw(rng: random.Random, slot: str, merits: Merits) -> Mechanism:
     choices = variants(slot)
-    return rng.choices(choices, [m.weight for m in choices])[0]
+    return rng.choices(choices, [merits.get((slot, m.variant), 1.0) for m in choices])[0]
 
 
 def _random_gene(rng: random.Random, part: Mechanism) -> Gene:
