@@ -24,7 +24,7 @@ class EvolutionAgent:
     """Writes programs without a model. Deterministic given (context, rng).
 
     It starts from a few ordinary assemblies, then mutates and crosses the better programs; what it swaps in is drawn by
-    what programs with that mechanism gained so far.
+    what is known of mechanisms beforehand, and by what programs with them gained so far.
 
     Args:
         random_only: draw every genome afresh and evenly; what the search is measured against.

@@ -49,6 +49,8 @@ class Mechanism:
         loop: lines inside the loop.
         needs: "latest", "watched" (live branches are probed each turn), "lengths", "opened", "step", and names of
             helper functions.
+        weight: how likely evolution takes it to be of use before it has measured anything, relative to the slot's other
+            variants.
     """
 
     slot: str
@@ -58,6 +60,7 @@ class Mechanism:
     setup: str = ""
     loop: str = ""
     needs: tuple[str, ...] = ()
+    weight: float = 1.0
 
 
 OFF = "off: dict[int, int] = {}"
@@ -68,20 +71,26 @@ UNSUPPORTED = """\
 episode.prune([i for i, steps in off.items() if steps >= knobs["patience"] and latest[i] not in ballots])"""
 LIMIT = Knob("limit", (3, 4), (48, 64), "geometric")
 
+# The weights go by what pruning, stopping and width were worth on recorded branches and on synthetic
+# ones: breadth that starts at three branches, pruning after the first ballot, and stopping when nobody can catch up
+# carry most of the gain; trusting unfinished branches before the first has finished loses.
 MECHANISMS: tuple[Mechanism, ...] = (
     # ---- opening -----------------------------------------------------------------------------------------------
     Mechanism(
         "opening", "row", "opens a row of branches", (Knob("limit", (3, 3), (32, 60), "geometric"),), loop="limit",
+        weight=3,
     ),
     Mechanism(
         "opening", "staggered", "staggers its branches",
         (LIMIT, Knob("n_init", (3, 3), (12, 36), "geometric")),
         loop='min(int(knobs["n_init"]), limit)',
+        weight=1.5,
     ),
     Mechanism(
         "opening", "few", "opens a few branches",
         (LIMIT, Knob("n_init", (2, 4), (4, 16), "count")),
         loop='min(int(knobs["n_init"]), limit)',
+        weight=0.5,
     ),
     # ---- depth allocation --------------------------------------------------------------------------------------
     Mechanism("depth", "lockstep", "runs them abreast", loop="episode.advance(episode.active)"),
@@ -93,13 +102,14 @@ ahead = [i for i in live if i in latest and latest[i] == leader and not episode.
 episode.advance(ahead)""",
         needs=("latest", "live"),
     ),
-    Mechanism("depth", "finish", "reads each to its end", loop="episode.finish(episode.active)"),
+    Mechanism("depth", "finish", "reads each to its end", loop="episode.finish(episode.active)", weight=0.2),
     Mechanism(
         "depth", "deepest", "runs the deepest ones first",
         (Knob("focus", (1, 4), (4, 32), "geometric"),),
         loop="""\
 deepest = sorted(episode.active, key=episode.depth, reverse=True)
 episode.advance(deepest[: int(knobs["focus"])])""",
+        weight=0.1,
     ),
     # ---- reading -----------------------------------------------------------------------------------------------
     Mechanism("reading", "finals", "counts final answers"),
@@ -114,6 +124,7 @@ steady = [i for i in live if held[i] >= knobs["hold"] and latest[i] != UNPARSED]
 ballots += [latest[i] for i in steady]
 episode.prune(steady)""",
         needs=("latest", "live", "UNPARSED"),
+        weight=0.1,
     ),
     # ---- widening ----------------------------------------------------------------------------------------------
     Mechanism("widening", "none", "opens no more"),
@@ -124,7 +135,7 @@ episode.prune(steady)""",
 room = min(int(knobs["abreast"]) - len(episode.active), limit - opened)
 if room > 0:
     opened += len(episode.branches(room))""",
-        needs=("opened",),
+        needs=("opened",), weight=0.4,
     ),
     Mechanism(
         "widening", "batches", "opens a batch when all have ended",
@@ -132,7 +143,7 @@ if room > 0:
         loop="""\
 if not episode.active and opened < limit:
     opened += len(episode.branches(min(int(knobs["batch"]), limit - opened)))""",
-        needs=("opened",),
+        needs=("opened",), weight=0.3,
     ),
     Mechanism(
         "widening", "doubt", "opens more while confidence is low",
@@ -146,7 +157,7 @@ if step >= knobs["widen_from"] and opened < limit and CONFIDENCE < knobs["doubt"
         needs=("opened", "step", "confidence"),
     ),
     # ---- pruning -----------------------------------------------------------------------------------------------
-    Mechanism("pruning", "none", "gives none up"),
+    Mechanism("pruning", "none", "gives none up", weight=0.3),
     Mechanism(
         "pruning", "disagreement", "abandons branches that disagree with the leader for long",
         (Knob("patience", (5, 9), (8, 14), "count"),),
@@ -160,7 +171,7 @@ episode.prune([i for i, steps in off.items() if steps >= knobs["patience"]])""",
         (Knob("patience", (5, 9), (7, 11), "count"),),
         setup=OFF,
         loop=DISSENT + UNSUPPORTED,
-        needs=("latest", "live"),
+        needs=("latest", "live"), weight=3,
     ),
     Mechanism(
         "pruning", "unsupported_or_long",
@@ -175,6 +186,7 @@ episode.prune([i for i in episode.active if episode.depth(i) >= knobs["cap"]])""
         "pruning", "cap", "cuts very long branches",
         (Knob("cap", (12, 40), (24, 80), "count"),),
         loop='episode.prune([i for i in episode.active if episode.depth(i) >= knobs["cap"]])',
+        weight=0.2,
     ),
     Mechanism(
         "pruning", "overtime", "cuts branches that run much longer than those that finished",
@@ -183,7 +195,7 @@ episode.prune([i for i in episode.active if episode.depth(i) >= knobs["cap"]])""
 if len(lengths) > 1:
     longest = knobs["overtime"] * median(lengths)
     episode.prune([i for i in episode.active if episode.depth(i) > longest])""",
-        needs=("lengths", "median"),
+        needs=("lengths", "median"), weight=0.2,
     ),
     Mechanism(
         "pruning", "stragglers", "cuts branches that run longer than those that finished and disagree with the leader",
@@ -192,7 +204,7 @@ if len(lengths) > 1:
 if lengths and leader is not None:
     longest = knobs["overtime"] * median(lengths)
     episode.prune([i for i in live if latest[i] != leader and episode.depth(i) > longest])""",
-        needs=("latest", "live", "lengths", "median"),
+        needs=("latest", "live", "lengths", "median"), weight=0.2,
     ),
     Mechanism(
         "pruning", "overruled", "abandons branches that disagree with a sure leader for long",
@@ -201,7 +213,7 @@ if lengths and leader is not None:
         loop=DISSENT + """\
 if CONFIDENCE >= knobs["sure"]:
     episode.prune([i for i, steps in off.items() if steps >= knobs["patience"]])""",
-        needs=("latest", "live", "confidence"),
+        needs=("latest", "live", "confidence"), weight=0.3,
     ),
     # ---- stopping ----------------------------------------------------------------------------------------------
     Mechanism(
@@ -231,6 +243,7 @@ if len(ballots) >= knobs["min_ballots"] and momentum >= knobs["threshold"]:
         loop="""\
 if len(ballots) >= knobs["enough"]:
     break""",
+        weight=0.4,
     ),
     Mechanism(
         "stopping", "ahead", "stops when the leader is several votes ahead",
@@ -238,6 +251,7 @@ if len(ballots) >= knobs["enough"]:
         loop="""\
 if n1 - n2 >= knobs["lead"]:
     break""",
+        weight=0.5,
     ),
     Mechanism(
         "stopping", "survival", "stops when the rest can hardly turn the vote",
@@ -246,7 +260,7 @@ if n1 - n2 >= knobs["lead"]:
 left = max(1, limit - len(ballots))
 if n1 - n2 >= knobs["sigmas"] * math.sqrt(left):
     break""",
-        needs=("math",),
+        needs=("math",), weight=0.5,
     ),
     Mechanism(
         "stopping", "settled", "stops when those still running can hardly turn the vote",
@@ -264,10 +278,10 @@ rival = max((n for answer, n in reach.items() if answer not in (leader, UNPARSED
 dissenting = sum(answer != leader for answer in latest.values())
 if ballots.count(leader) > rival + knobs["caution"] * dissenting:
     break""",
-        needs=("latest", "live", "Counter", "UNPARSED"),
+        needs=("latest", "live", "Counter", "UNPARSED"), weight=3,
     ),
     # ---- giving up ---------------------------------------------------------------------------------------------
-    Mechanism("giving_up", "never", ""),
+    Mechanism("giving_up", "never", "", weight=3),
     Mechanism(
         "giving_up", "spread", "gives up where answers are scattered",
         (Knob("trial", (6, 10), (12, 40), "geometric"), Knob("share", (0.2, 0.3), (0.1, 0.2))),
@@ -281,6 +295,7 @@ if len(ballots) >= knobs["trial"] and n1 < knobs["share"] * len(ballots):
         loop="""\
 if episode.tokens >= knobs["ceiling"] * episode.interval:
     break""",
+        weight=0.3,
     ),
     # ---- vote --------------------------------------------------------------------------------------------------
     Mechanism("vote", "majority", "majority vote", loop="leader, n1, n2, _ = vote(ballots)"),
@@ -294,7 +309,7 @@ if episode.tokens >= knobs["ceiling"] * episode.interval:
         loop="""\
 weights = [1 / (1 + rank / knobs["early"]) for rank in range(len(ballots))]
 leader, n1, n2 = weighted_vote(ballots, weights)""",
-        needs=("weighted_vote",),
+        needs=("weighted_vote",), weight=0.5,
     ),
     Mechanism(
         "vote", "short", "vote in which short branches weigh more",
@@ -303,7 +318,7 @@ leader, n1, n2 = weighted_vote(ballots, weights)""",
 shortest = min(lengths, default=1)
 weights = [(shortest / length) ** knobs["power"] for length in lengths]
 leader, n1, n2 = weighted_vote(ballots, weights)""",
-        needs=("lengths", "weighted_vote"),
+        needs=("lengths", "weighted_vote"), weight=0.3,
     ),
     Mechanism(
         "vote", "deserted",
@@ -316,7 +331,7 @@ for i in done:
     deserted.update(a for a, n in Counter(earlier).items() if n >= knobs["held_long"] and a != final)
 weights = [1 / (1 + knobs["against"] * deserted[answer]) for answer in ballots]
 leader, n1, n2 = weighted_vote(ballots, weights)""",
-        needs=("watched", "Counter", "weighted_vote"),
+        needs=("watched", "Counter", "weighted_vote"), weight=0.4,
     ),
     Mechanism(
         "vote", "partial", "vote to which unfinished branches add a share",
@@ -324,7 +339,7 @@ leader, n1, n2 = weighted_vote(ballots, weights)""",
         loop="""\
 current = list(latest.values())
 leader, n1, n2 = weighted_vote(ballots + current, [1.0] * len(ballots) + [knobs["partial"]] * len(current))""",
-        needs=("latest", "live", "weighted_vote"),
+        needs=("latest", "live", "weighted_vote"), weight=0.1,
     ),
 )  # fmt: skip
 

@@ -12,13 +12,13 @@ from autotts.agents.evolution.mechanisms import MECHANISMS, Knob, Mechanism, mec
 __all__ = ["SEEDS", "Merits", "cross", "known", "merits_of", "mutate", "normal", "random_genome"]
 
 Merits = Mapping[tuple[str, str], float]
-"""(slot, variant) → how much likelier than an untried variant it is drawn."""
+"""(slot, variant) → how likely it is drawn, relative to the slot's other variants."""
 
 EVEN: Merits = {}
 
 
 def random_genome(rng: random.Random, merits: Merits = EVEN) -> Genome:
-    """Any assembly of mechanisms with any schedules."""
+    """Any assembly of mechanisms with any schedules; every variant of a slot as likely as the others by default."""
     return normal(Genome.of({slot: _random_gene(rng, _draw(rng, slot, merits)) for slot in SLOTS}))
 
 
@@ -71,7 +71,7 @@ def known(genome: Genome) -> bool:
 
 
 def merits_of(measured: Iterable[tuple[Genome, float]]) -> Merits:
-    """How much likelier than an untried one each variant is drawn, by the mean gain of the programs that had it.
+    """How likely each variant is drawn: its weight, times what the mean gain of the programs that had it says.
 
     A point of accuracy is worth a factor of e, one unseen program of gain 0 is counted in, and nothing is ever ruled
     out: a mechanism may have been in bad company.
@@ -80,7 +80,8 @@ def merits_of(measured: Iterable[tuple[Genome, float]]) -> Merits:
     for genome, gain in measured:
         for slot, gene in genome.genes:
             gains.setdefault((slot, gene.variant), []).append(gain)
-    return {key: min(3.0, max(0.1, math.exp(100 * sum(own) / (len(own) + 1)))) for key, own in gains.items()}
+    found = {key: min(3.0, max(0.1, math.exp(100 * sum(own) / (len(own) + 1)))) for key, own in gains.items()}
+    return {(m.slot, m.variant): m.weight * found.get((m.slot, m.variant), 1.0) for m in MECHANISMS}
 
 
 def _draw(rng: random.Random, slot: str, merits: Merits) -> Mechanism:
