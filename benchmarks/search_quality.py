@@ -125,8 +125,8 @@ REACH = """\
 ## How far this carries
 
 The questions are shared by all environments, so a standard error rests on as many clusters as there are questions in a
-half. The space itself (which mechanisms, the ranges of knobs) and what evolution knows beforehand (the assemblies that it
-starts from, how likely it takes each mechanism to be of use) were chosen with the recorded environments at hand, all
+half. The space itself (which mechanisms, the ranges of knobs) and what evolution knows beforehand (the assemblies that
+it starts from, how likely it takes each mechanism to be of use) were chosen with the recorded environments at hand, all
 questions included: the other half is unseen by a search, not by its space. Random sampling draws evenly from the same
 space, without that knowledge, which is part of the difference: with the same knowledge put into its draws, one trial of
 random sampling did as well.
