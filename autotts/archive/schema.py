@@ -282,6 +282,6 @@ def _check_version(connection: sa.Connection, name: str) -> None:
         )
     if int(version) < SCHEMA:
         raise InputError(
-            f"{name} was written by an earlier AutoTTS (archive version {version}, this one reads {SCHEMA}), which kept "
-            "no note of what was searched that would tell held-out recordings; give --archive a new path"
+            f"{name} was written by an earlier AutoTTS (archive version {version}, this one reads {SCHEMA}), which "
+            "kept no note of what was searched that would tell held-out recordings; give --archive a new path"
         )

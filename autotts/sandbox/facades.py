@@ -37,14 +37,15 @@ MODULES: dict[str, str] = {
 
 NUMPY = (
     "abs absolute all allclose amax amin any arange argmax argmin argpartition argsort argwhere array array_equal "
-    "asarray atleast_1d average bincount bool_ ceil clip column_stack concatenate convolve copy corrcoef cos count_nonzero "
-    "cumprod cumsum diff digitize divide dot e empty equal exp expand_dims expm1 eye fill_diagonal flatnonzero flip "
-    "float32 float64 floating floor fmax fmin full full_like gradient greater histogram hstack inf int32 int64 integer interp isclose isfinite "
-    "isin isinf isnan less lexsort linspace log log10 log1p log2 logical_and logical_not logical_or matmul max maximum mean "
-    "median min minimum mod multiply nan nan_to_num nanmax nanmean nanmedian nanmin nanstd nansum ndarray newaxis "
-    "nonzero ones ones_like outer partition percentile pi polyfit polyval power prod ptp quantile ravel repeat reshape rint roll "
-    "round searchsorted sign sin sort split sqrt square squeeze stack std subtract sum take tanh tile transpose "
-    "tril triu trunc unique var vstack where zeros zeros_like"
+    "asarray atleast_1d average bincount bool_ ceil clip column_stack concatenate convolve copy corrcoef cos "
+    "count_nonzero cumprod cumsum diff digitize divide dot e empty equal exp expand_dims expm1 eye fill_diagonal "
+    "flatnonzero flip float32 float64 floating floor fmax fmin full full_like gradient greater histogram hstack inf "
+    "int32 int64 integer interp isclose isfinite isin isinf isnan less lexsort linspace log log10 log1p log2 "
+    "logical_and logical_not logical_or matmul max maximum mean median min minimum mod multiply nan nan_to_num nanmax "
+    "nanmean nanmedian nanmin nanstd nansum ndarray newaxis nonzero ones ones_like outer partition percentile pi "
+    "polyfit polyval power prod ptp quantile ravel repeat reshape rint roll round searchsorted sign sin sort split "
+    "sqrt square squeeze stack std subtract sum take tanh tile transpose tril triu trunc unique var vstack where "
+    "zeros zeros_like"
 )
 """Ordinary functions of numpy: no files, no raw memory, no random numbers."""
 

@@ -142,7 +142,7 @@ def wraps(_wrapped: Any, *_: Any, **__: Any) -> Callable[[_T], _T]:
 
 
 class AbstractMeta:
-    """What a program gets as `ABCMeta`: good for `metaclass=ABCMeta`, where the policy puts the real one, and no more."""
+    """What a program gets as `ABCMeta`: good for `metaclass=ABCMeta` alone, where the policy puts the real one."""
 
     __slots__ = ()
 

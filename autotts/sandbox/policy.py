@@ -184,7 +184,7 @@ class _Policy(RestrictingNodeTransformer):
         if not all(abstract):
             self.error(
                 node,
-                f"class {node.name}: keywords are not available but metaclass=ABCMeta; derive from ABC, or leave them out",
+                f"class {node.name}: no keywords but metaclass=ABCMeta are available; derive from ABC, or leave it out",
             )
         node = self._within("class", node)
         if abstract and all(abstract):
@@ -334,7 +334,7 @@ def _is_abc_meta(keyword: ast.keyword) -> bool:
 
 
 def _without_script(tree: ast.Module) -> ast.Module:
-    """The module without the bodies of `if __name__ == "__main__":`, which never run here; lines stay where they are."""
+    """The module without the bodies of `if __name__ == "__main__":`, which never run here; lines stay as they are."""
     for node in tree.body:
         if isinstance(node, ast.If) and ast.unparse(node.test) in _SCRIPT:
             node.body = [ast.copy_location(ast.Pass(), node.body[0])]
