@@ -7,7 +7,7 @@ import os
 import socket
 import subprocess
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -29,10 +29,12 @@ class Sandbox:
 
     Args:
         preload: modules that the server imports before it forks; children then start in milliseconds.
+        notice: told in a line what takes long.
     """
 
-    def __init__(self, preload: Sequence[str] = ()) -> None:
+    def __init__(self, preload: Sequence[str] = (), notice: Callable[[str], None] = lambda _: None) -> None:
         self._preload = tuple(preload)
+        self._notice = notice
         self._lock = threading.RLock()  # the probe is a child that is spawned and closed under it
         self._process: subprocess.Popen[bytes] | None = None
         self._control: socket.socket | None = None
@@ -62,9 +64,18 @@ class Sandbox:
         Raises:
             SandboxError: the fork server cannot be started.
         """
-        layers = self.layers
-        missing = [name for name in STRICT if not layers[name].startswith("on")]
+        missing = self.missing
         return f"reduced (missing: {', '.join(missing)})" if missing else "strict"
+
+    @property
+    def missing(self) -> list[str]:
+        """The layers of `STRICT` that this system cannot apply.
+
+        Raises:
+            SandboxError: the fork server cannot be started.
+        """
+        layers = self.layers
+        return [name for name in STRICT if not layers[name].startswith("on")]
 
     def spawn(self, entry: str, limits: Limits | None = None) -> Child:
         """A new child that locks itself in and runs `module:function` with its channel.
@@ -132,8 +143,12 @@ class Sandbox:
             except SandboxError:
                 return  # the server is gone, and its children with it
 
+    def _server(self) -> tuple[str, str, Sequence[str]]:
+        """What is started as the fork server: a module, the process's name, arguments."""
+        return "autotts.sandbox.server", "autotts-fork-server", self._preload
+
     def _start(self) -> None:
-        process, ours = start("autotts.sandbox.server", "autotts-fork-server", self._preload)
+        process, ours = start(*self._server())
         self._process, self._control = process, ours
         ours.settimeout(_START)
         try:
