@@ -170,12 +170,12 @@ def test_a_refused_return_has_its_line() -> None:
         late = REFUSED_RETURN.replace('"204"', '"204" if episode.interval == 500 and len(answer) == 2 else None')
         prepared = evaluator._prepared[0]
         assert evaluator.check(Program.from_source(late.replace("== 2", "== 9")))
-        job = {"overrides": {}, "seeds": [0], "n_branches": [16], "names": []}
+        job = {"overrides": {}, "episodes": [[0, 16]], "names": []}
         with pytest.raises(InadmissibleAction) as caught, evaluator._spawn(Program(late), Limits()) as child:
-            child.send(evaluator._job(Program(late), prepared, "host", [0.5], **job))
+            child.send(prepared.job(Program(late), "host", [0.5], **job))
             child.recv()
             with evaluator._referees.one() as referee:
-                referee.serve(child, 0, 1, [0])
+                referee.serve(child, 0, [(0, 0)])
     assert caught.value.line == 9
 
 

@@ -80,7 +80,11 @@ class Proposal:
 
 
 class Agent(Protocol):
-    """Writes controller programs. Deterministic given (context, rng) where it calls no model."""
+    """Writes controller programs. Deterministic given (context, rng) where it calls no model.
+
+    Attributes:
+        name: by which it is stored and asked for.
+    """
 
     name: str
 

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import math
 import os
 import shlex
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import click
 from rich.console import Console
 
 from autotts.errors import InputError
 from autotts.replay import Environment, load_environments
+from autotts.sandbox import find_sandbox
 
 __all__ = [
     "MOST_SEEDS",
@@ -27,6 +29,7 @@ __all__ = [
     "load_all",
     "option",
     "print_json",
+    "sandbox_options",
     "workers_option",
 ]
 
@@ -89,6 +92,24 @@ workers_option = option(
     show_default="number of processors",
     help="Shards at a time.",
 )
+
+
+def sandbox_options(command: F) -> F:
+    """`--sandbox` and `--isolation`; the command gets `isolating`, what these come to for an `Evaluator`."""
+
+    @functools.wraps(command)
+    def isolating(*args: Any, sandbox: str, isolation: str, **kwargs: Any) -> Any:
+        chosen = {"sandbox": find_sandbox(sandbox), "reduced": isolation == "reduced"}
+        return command(*args, isolating=chosen, **kwargs)
+
+    where = option("--sandbox", default="process", metavar="NAME", help="Where programs run: process, or docker.")
+    how = option(
+        "--isolation",
+        type=click.Choice(["strict", "reduced"]),
+        default="strict",
+        help="reduced: run anybody's program where this system cannot isolate it strictly.",
+    )
+    return where(how(cast(F, isolating)))
 
 
 def archive_exists(archive: str) -> bool:

@@ -18,6 +18,7 @@ from autotts.cli._common import (
     load_all,
     option,
     print_json,
+    sandbox_options,
     workers_option,
 )
 from autotts.cli.programs import find_program
@@ -42,6 +43,7 @@ from autotts.evaluation import (
 @equivalence_option
 @option("--confirm", is_flag=True, help="Host episodes: slower, nothing unrevealed within the program's reach.")
 @workers_option
+@sandbox_options
 @archive_option
 @json_option
 @click.pass_context
@@ -55,6 +57,7 @@ def evaluate(
     equivalence: str | None,
     confirm: bool,
     workers: int,
+    isolating: dict[str, Any],
     archive: str,
     as_json: bool,
 ) -> int:
@@ -63,7 +66,7 @@ def evaluate(
     protocol = Protocol(parse_betas(betas), tuple(range(seeds)), parse_overrides(overrides))
     environments = load_all(env_patterns, equivalence)
     source = "confirm" if confirm else "screen"
-    with Evaluator(environments, workers) as evaluator:
+    with Evaluator(environments, workers, **isolating) as evaluator:
         isolation = evaluator.isolation
         try:
             results = evaluator.run(found, protocol, "confirm" if confirm else "screen")

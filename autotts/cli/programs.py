@@ -9,7 +9,16 @@ import click
 
 from autotts.archive import Archive
 from autotts.archive import Program as StoredProgram
-from autotts.cli._common import archive_exists, archive_option, console, env_option, json_option, load_all, print_json
+from autotts.cli._common import (
+    archive_exists,
+    archive_option,
+    console,
+    env_option,
+    json_option,
+    load_all,
+    print_json,
+    sandbox_options,
+)
 from autotts.errors import InputError, ProgramError
 from autotts.evaluation import SHIPPED, Evaluator, Program, load_program
 
@@ -44,13 +53,14 @@ def _finding(program: str, digest: str, isolation: str, error: ProgramError) -> 
 @click.command()
 @click.argument("program")
 @env_option
+@sandbox_options
 @archive_option
 @json_option
-def check(program: str, env_patterns: tuple[str, ...], archive: str, as_json: bool) -> int:
+def check(program: str, env_patterns: tuple[str, ...], isolating: dict[str, Any], archive: str, as_json: bool) -> int:
     """Check PROGRAM: what the policy says, the schedule on a grid of 101 β, and smoke episodes in the sandbox."""
     found = find_program(program, archive)
     environments = load_all(env_patterns, None)
-    with Evaluator(environments[:1], workers=1) as evaluator:
+    with Evaluator(environments[:1], workers=1, **isolating) as evaluator:
         isolation = evaluator.isolation
         try:
             knobs = evaluator.check(found)
@@ -77,14 +87,15 @@ def check(program: str, env_patterns: tuple[str, ...], archive: str, as_json: bo
 
 @click.command()
 @click.argument("file")
+@sandbox_options
 @archive_option
 @json_option
-def add(file: str, archive: str, as_json: bool) -> int:
+def add(file: str, isolating: dict[str, Any], archive: str, as_json: bool) -> int:
     """Check FILE and put it into the archive, so that a search may build on it."""
     program = load_program(file)
     if program.name in SHIPPED:
         raise InputError(f"{file}: a shipped controller is in every search already; give a file")
-    with Evaluator(load_all((), None)[:1], workers=1) as evaluator:
+    with Evaluator(load_all((), None)[:1], workers=1, **isolating) as evaluator:
         try:
             evaluator.check(program)
         except ProgramError as error:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 from autotts.archive import Archive, LedgerEntry, LedgerRow
@@ -15,6 +17,7 @@ from autotts.cli._common import (
     load_all,
     option,
     print_json,
+    sandbox_options,
     workers_option,
 )
 from autotts.cli.archive import times
@@ -34,6 +37,7 @@ __all__ = ["score"]
 @option("--seeds", type=click.IntRange(1, MOST_SEEDS), default=20, help="Episodes a question: seeds 0 … N − 1.")
 @equivalence_option
 @workers_option
+@sandbox_options
 @archive_option
 @json_option
 def score(
@@ -43,6 +47,7 @@ def score(
     seeds: int,
     equivalence: str | None,
     workers: int,
+    isolating: dict[str, Any],
     archive: str,
     as_json: bool,
 ) -> int:
@@ -58,7 +63,7 @@ def score(
     with Archive(archive) as store:
         for environment in environments:
             _refuse_searched(store, environment)
-        with Evaluator(environments, workers) as evaluator:
+        with Evaluator(environments, workers, **isolating) as evaluator:
             isolation = evaluator.isolation
             try:
                 results = evaluator.run(found, protocol, "confirm")

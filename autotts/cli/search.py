@@ -25,6 +25,7 @@ from autotts.cli._common import (
     load_all,
     option,
     print_json,
+    sandbox_options,
     workers_option,
 )
 from autotts.cli.archive import stretch_cells
@@ -69,6 +70,7 @@ display_option = option(
 @option("--run", "run_name", default=None, metavar="NAME", help="The run's name.  [default: run-1, run-2, …]")
 @equivalence_option
 @workers_option
+@sandbox_options
 @archive_option
 @display_option
 @json_option
@@ -84,6 +86,7 @@ def search(
     run_name: str | None,
     equivalence: str | None,
     workers: int,
+    isolating: dict[str, Any],
     archive: str,
     display: Mode | None,
     as_json: bool,
@@ -102,7 +105,7 @@ def search(
     environments = load_all(envs, equivalence)
     with Archive(archive) as store:
         name = start_run(store, run_name, config, environments)
-        return _go(store, name, archive, workers, display, as_json)
+        return _go(store, name, archive, workers, isolating, display, as_json)
 
 
 def _absolute(pattern: str) -> str:
@@ -118,10 +121,11 @@ def _absolute(pattern: str) -> str:
 @click.command()
 @click.argument("run")
 @workers_option
+@sandbox_options
 @archive_option
 @display_option
 @json_option
-def resume(run: str, workers: int, archive: str, display: Mode | None, as_json: bool) -> int:
+def resume(run: str, workers: int, isolating: dict[str, Any], archive: str, display: Mode | None, as_json: bool) -> int:
     """Go on with RUN where it stopped; nothing is asked or counted twice."""
     with Archive(archive, create=False) as store:
         place = str(store.run(run).config.get("equivalence") or "").rpartition(":")[0]
@@ -130,13 +134,21 @@ def resume(run: str, workers: int, archive: str, display: Mode | None, as_json: 
                 f"{run}: compares answers by {place}, which is not here; its path is relative to the folder that the "
                 "search was started in, so resume it from there"
             )
-        return _go(store, run, archive, workers, display, as_json)
+        return _go(store, run, archive, workers, isolating, display, as_json)
 
 
-def _go(store: Archive, name: str, archive: str, workers: int, display: Mode | None, as_json: bool) -> int:
+def _go(
+    store: Archive,
+    name: str,
+    archive: str,
+    workers: int,
+    isolating: dict[str, Any],
+    display: Mode | None,
+    as_json: bool,
+) -> int:
     out = console(stderr=as_json)
     again = f"autotts resume {shlex.quote(name)} --archive {shlex.quote(archive)}"
-    with open_run(store, name, workers) as job, make_display(display, out) as shown:
+    with open_run(store, name, workers, **isolating) as job, make_display(display, out) as shown:
         job.listen = shown
         try:
             job.go()

@@ -8,12 +8,11 @@ all have asked, their messages travel together. A switch between two processes c
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from itertools import count
 from typing import Any
 
 from greenlet import getcurrent, greenlet
 
-from autotts.evaluation.wire import OP_END, OP_SIGNAL, TOGETHER, float_of, pack, unpack
+from autotts.evaluation.wire import OP_END, OP_SIGNAL, TOGETHER, episode_words, float_of, pack, unpack
 from autotts.replay.episode import OP_ADVANCE, OP_FINISH, OP_OPEN, OP_PROBE, OP_PRUNE, Episode
 from autotts.replay.source import Paid
 from autotts.sandbox.jail import Channel
@@ -53,14 +52,10 @@ def host_episodes(channel: Channel, job: dict[str, Any], schedules: Sequence[Kno
 
 
 def _episodes(job: dict[str, Any], schedules: Sequence[Knobs], solve: Solve) -> Iterator[tuple[int, str, greenlet]]:
-    """Number, place in words, and task of every episode, in the order that both sides know."""
-    numbers = count()
-    for beta, knobs in zip(job["betas"], schedules, strict=True):
-        for seed in job["seeds"]:
-            for question, n_branches in enumerate(job["n_branches"], 1):
-                context = f"β={beta:g}, {job['environment']}, question {question}, seed {seed}"
-                source = HostSource(min(job["max_branches"], n_branches), job["kappa_probe"], job["names"])
-                yield next(numbers), context, greenlet(_episode(source, job, knobs, solve))
+    """Number, place in words, and task of every episode; which question it is, the host keeps to itself."""
+    for number, (beta, n_branches) in enumerate(job["episodes"]):
+        source = HostSource(n_branches, job["kappa_probe"], job["names"])
+        yield number, episode_words(number), greenlet(_episode(source, job, schedules[beta], solve))
 
 
 def _episode(source: HostSource, job: dict[str, Any], knobs: Knobs, solve: Solve) -> Callable[[], list[int]]:

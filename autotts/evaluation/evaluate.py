@@ -7,27 +7,27 @@ counts and refuses, so that nothing unrevealed is ever within the program's reac
 
 from __future__ import annotations
 
-import json
 import math
+import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from autotts.errors import CpuLimit, InputError, LookAhead, Nondeterministic, OutputLimit, ProgramError, WallTimeout
+from autotts.errors import CpuLimit, InputError, LookAhead, Nondeterministic, ProgramError, WallTimeout
 from autotts.evaluation.program import Program
 from autotts.evaluation.protocol import Protocol
-from autotts.evaluation.referees import Referees, World
+from autotts.evaluation.referees import Referees
 from autotts.evaluation.results import EnvironmentResult, disagreement, joined, scored
+from autotts.evaluation.shards import Prepared, Shard, host_blocks, knobs_of, table_blocks
 from autotts.evaluation.wire import RECORD, pack_tables
-from autotts.replay import Environment, table_of
-from autotts.replay.source import Table
-from autotts.sandbox import Child, Limits, Sandbox
+from autotts.replay import Environment
+from autotts.sandbox import Child, Limits, Sandbox, SandboxFactory
 
 __all__ = ["EnvironmentResult", "Evaluator", "Source"]
 
@@ -39,43 +39,9 @@ SMOKE_QUESTIONS = 2
 ENTRY = "autotts.evaluation.child:main"
 
 
-@dataclass(frozen=True)
-class _Prepared:
-    """An environment as the jail (tables) and the host (gold) need it."""
-
-    environment: Environment
-    tables: tuple[Table, ...]
-    gold: Ints
-    packed: bytes
-    signal_names: tuple[str, ...]
-
-    @property
-    def world(self) -> World:
-        """What a referee gets: no gold."""
-        header = {
-            "interval": self.environment.interval,
-            "kappa": self.environment.kappa_probe,
-            "max_branches": self.environment.max_branches,
-            "signal_names": list(self.signal_names),
-            "signals": [table.signals for table in self.tables],
-        }
-        return World(header, self.packed)
-
-    @classmethod
-    def of(cls, environment: Environment) -> _Prepared:
-        pairs = [table_of(question) for question in environment.questions]
-        tables = tuple(table for table, _ in pairs)
-        names = sorted({name for table in tables for signals in table.signals for name in signals})
-        gold = np.array([gold for _, gold in pairs], dtype=np.int64)
-        return cls(environment, tables, gold, pack_tables(tables), tuple(names))
-
-
-@dataclass
-class _Shard:
-    index: int
-    environment: int
-    betas: tuple[int, ...]
-    result: EnvironmentResult | None = None
+def to_stderr(line: str) -> None:
+    """Where notices go unless somebody takes them."""
+    print(line, file=sys.stderr, flush=True)
 
 
 @dataclass
@@ -83,20 +49,36 @@ class Evaluator:
     """Runs evaluations of any program on a fixed list of environments, `workers` shards at a time.
 
     Use as a context manager: it owns a sandbox (a fork server) and a pool of threads.
+
+    Args:
+        environments: what programs are run on.
+        workers: shards at a time.
+        sandbox: makes the sandbox; see `autotts.sandbox.find_sandbox`.
+        reduced: run any program where strict isolation cannot be had; without it, trusted ones only.
+        notice: told in a line what people should know: that isolation is reduced, or what takes long.
+        memory_mb: for each shard's process, MiB.
+        cpu_seconds_per_episode: CPU time that a shard may use, for each of its episodes.
+
+    Attributes:
+        cpu_seconds: CPU time of all shards so far.
     """
 
     environments: Sequence[Environment]
     workers: int = 2
+    sandbox: SandboxFactory = Sandbox
+    reduced: bool = False
+    notice: Callable[[str], None] = to_stderr
     memory_mb: int = 256
     cpu_seconds_per_episode: float = 0.02
-    cpu_seconds: float = 0.0
-    _prepared: list[_Prepared] = field(init=False)
+    cpu_seconds: float = field(init=False, default=0.0)
+    _told: bool = field(init=False, default=False)
+    _prepared: list[Prepared] = field(init=False)
     _sandboxes: dict[bool, Sandbox] = field(init=False, default_factory=dict)
     _referees: Referees = field(init=False)
     _lock: threading.Lock = field(init=False, default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
-        self._prepared = [_Prepared.of(environment) for environment in self.environments]
+        self._prepared = [Prepared.of(environment) for environment in self.environments]
         self._referees = Referees([prepared.world for prepared in self._prepared])
         self._threads = ThreadPoolExecutor(self.workers, thread_name_prefix="autotts-worker")
 
@@ -116,14 +98,37 @@ class Evaluator:
 
     @property
     def isolation(self) -> str:
-        """The isolation that was probed at start: "strict", or what is missing."""
+        """The isolation that was probed at start: "strict", "docker (…)", or "reduced (…)" with what is missing."""
         return self._sandbox(False).isolation
+
+    def admit(self, trusted: bool) -> None:
+        """Refuse programs that may not run under the isolation that can be had here, and never say nothing of it.
+
+        Args:
+            trusted: see `Program`.
+
+        Raises:
+            InputError: isolation is reduced, which a stranger's program needs an explicit word for.
+        """
+        isolation = self.isolation
+        if not isolation.startswith("reduced"):
+            return
+        layers = self._sandbox(False).layers
+        why = "; ".join(f"{name} {state}" for name, state in layers.items() if not state.startswith("on"))
+        if not (trusted or self.reduced):
+            raise InputError(
+                f"strict isolation cannot be had here ({why}), and this program may have been written by a model or a "
+                "stranger; use --sandbox docker, or take the risk with --isolation reduced"
+            )
+        if not self._told:
+            self._told = True
+            self.notice(f"isolation is reduced ({why})")
 
     def _sandbox(self, compat: bool) -> Sandbox:
         with self._lock:
             if compat not in self._sandboxes:
                 preload = ("autotts.evaluation.child", "numpy") if compat else ("autotts.evaluation.child",)
-                self._sandboxes[compat] = Sandbox(preload=preload)
+                self._sandboxes[compat] = self.sandbox(preload, self.notice)
             return self._sandboxes[compat]
 
     # ---- the jobs ----------------------------------------------------------------------------------------------
@@ -132,8 +137,10 @@ class Evaluator:
         """Policy, schedule and smoke episodes; the knobs at β = 0, ½, 1.
 
         Raises:
+            InputError: see `admit`.
             ProgramError: the typed outcome.
         """
+        self.admit(program.trusted)
         protocol = Protocol(betas=(0.0, 0.5, 1.0), seeds=(0,))
         return self._again_if_clock(lambda: self._smoke(program, protocol))
 
@@ -153,9 +160,10 @@ class Evaluator:
             progress: called with the share that is done, from a worker's thread.
 
         Raises:
-            InputError: an override names no knob of the schedule.
+            InputError: an override names no knob of the schedule; see also `admit`.
             ProgramError: the typed outcome of the first shard (in order) that failed.
         """
+        self.admit(program.trusted)
         self._again_if_clock(lambda: self._smoke(program, protocol))
         shards = list(self._shards(protocol))
         self._run_shards(shards, lambda shard: self._shard(program, protocol, source, shard), progress)
@@ -191,23 +199,23 @@ class Evaluator:
 
     # ---- shards ------------------------------------------------------------------------------------------------
 
-    def _shards(self, protocol: Protocol) -> Iterator[_Shard]:
+    def _shards(self, protocol: Protocol) -> Iterator[Shard]:
         """Four parts of the β an environment, interleaved: cheap and dear β in each."""
         parts = min(4, len(protocol.betas))
         index = 0
         for part in range(parts):
             for environment in range(len(self.environments)):
-                yield _Shard(index, environment, tuple(range(part, len(protocol.betas), parts)))
+                yield Shard(index, environment, tuple(range(part, len(protocol.betas), parts)))
                 index += 1
 
     def _run_shards(
         self,
-        shards: list[_Shard],
-        work: Callable[[_Shard], EnvironmentResult],
+        shards: list[Shard],
+        work: Callable[[Shard], EnvironmentResult],
         progress: Callable[[float], None] | None,
     ) -> None:
         """Run all; the failure that stands is the first in order, whatever the timing of the workers."""
-        futures: dict[Future[EnvironmentResult], _Shard] = {self._threads.submit(work, s): s for s in shards}
+        futures: dict[Future[EnvironmentResult], Shard] = {self._threads.submit(work, s): s for s in shards}
         failures: dict[int, ProgramError] = {}
         pending = set(futures)
         try:
@@ -253,30 +261,13 @@ class Evaluator:
         cpu = 3.0 + self.cpu_seconds_per_episode * episodes
         return Limits(cpu_seconds=cpu, memory_mb=self.memory_mb)
 
-    def _job(self, program: Program, prepared: _Prepared, mode: str, betas: Sequence[float], **more: Any) -> bytes:
-        environment = prepared.environment
-        return json.dumps(
-            {
-                "source": program.source,
-                "class_name": program.class_name,
-                "mode": mode,
-                "betas": list(betas),
-                "environment": environment.name,
-                "interval": environment.interval,
-                "kappa_probe": environment.kappa_probe,
-                "max_branches": environment.max_branches,
-                **more,
-            }
-        ).encode()
-
     def _smoke(self, program: Program, protocol: Protocol) -> tuple[dict[str, float], ...]:
         """A few episodes under tight limits: what loops, crashes or is refused ends here, in seconds."""
         prepared = self._prepared[0]
         betas = sorted({protocol.betas[0], protocol.betas[len(protocol.betas) // 2], protocol.betas[-1]})
         tables = prepared.tables[:SMOKE_QUESTIONS]
-        job = self._job(
+        job = prepared.job(
             program,
-            prepared,
             "table",
             betas,
             overrides=dict(protocol.overrides),
@@ -286,7 +277,7 @@ class Evaluator:
         with self._spawn(program, SMOKE_LIMITS) as child:
             child.send(job)
             child.send(pack_tables(tables))
-            knobs = _knobs(child.recv(), len(betas))
+            knobs = knobs_of(child.recv(), len(betas))
             if unknown := sorted(protocol.overrides.keys() - knobs[0].keys()):
                 there = ", ".join(sorted(knobs[0])) or "none"
                 raise InputError(f"--set {unknown[0]}: no such knob; the schedule's knobs are: {there}")
@@ -297,29 +288,17 @@ class Evaluator:
     def _spawn(self, program: Program, limits: Limits) -> Child:
         return self._sandbox(program.class_name is not None).spawn(entry=ENTRY, limits=limits)
 
-    def _shard(self, program: Program, protocol: Protocol, source: Source, shard: _Shard) -> EnvironmentResult:
+    def _shard(self, program: Program, protocol: Protocol, source: Source, shard: Shard) -> EnvironmentResult:
         prepared = self._prepared[shard.environment]
-        betas = [protocol.betas[b] for b in shard.betas]
-        shape = (len(betas), len(protocol.seeds), len(prepared.tables), RECORD)
-        episodes = math.prod(shape[:-1])
-        common = {"overrides": dict(protocol.overrides), "seeds": list(protocol.seeds)}
-        with ExitStack() as stack:
-            child = stack.enter_context(self._child(program, self._limits(episodes)))
+        shape = (len(shard.betas), len(protocol.seeds), len(prepared.tables), RECORD)
+        with self._child(program, self._limits(math.prod(shape[:-1]))) as child:
+            betas = [protocol.betas[b] for b in shard.betas]
             if source == "confirm":
-                n_branches = [len(table.totals) for table in prepared.tables]
-                names = list(prepared.signal_names)
-                child.send(self._job(program, prepared, "host", betas, n_branches=n_branches, names=names, **common))
-                knobs = _knobs(child.recv(), len(betas))
-                referee = stack.enter_context(self._referees.one())
-                frame = referee.serve(child, shard.environment, len(betas), protocol.seeds)
-                blocks = np.frombuffer(frame, "<i8").reshape(shape)
+                with self._referees.one() as referee:
+                    knobs, blocks = host_blocks(program, protocol, betas, prepared, child, referee, shard)
             else:
-                signals = [table.signals for table in prepared.tables]
-                child.send(self._job(program, prepared, "table", betas, signals=signals, **common))
-                child.send(prepared.packed)
-                knobs = _knobs(child.recv(), len(betas))
-                blocks = _table_blocks(child, shape)
-        return scored(blocks, prepared.gold, knobs, len(protocol.seeds))
+                knobs, blocks = table_blocks(program, protocol, betas, prepared, child)
+        return scored(blocks.reshape(shape), prepared.gold, knobs, len(protocol.seeds))
 
     @contextmanager
     def _child(self, program: Program, limits: Limits) -> Iterator[Child]:
@@ -331,21 +310,3 @@ class Evaluator:
             child.close()
             with self._lock:
                 self.cpu_seconds += child.cpu_seconds
-
-
-def _knobs(frame: bytes, n: int) -> tuple[dict[str, float], ...]:
-    try:
-        knobs = json.loads(frame)
-        return tuple({str(k): v + 0 for k, v in knobs[b].items()} for b in range(n))
-    except (ValueError, TypeError, AttributeError, IndexError, KeyError) as error:
-        raise OutputLimit("the schedule's frame is not what a schedule gives") from error
-
-
-def _table_blocks(child: Child, shape: tuple[int, ...]) -> Ints:
-    """Records of all episodes, of shape (β, seeds, questions, RECORD): one frame an β."""
-    due = 8 * math.prod(shape[1:])
-    frames = [child.recv() for _ in range(shape[0])]
-    for frame in frames:
-        if len(frame) != due:
-            raise OutputLimit(f"a result of {len(frame)} bytes where {due} are due")
-    return np.frombuffer(b"".join(frames), dtype="<i8").reshape(shape)

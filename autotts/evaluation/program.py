@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from importlib import resources
 from pathlib import Path
@@ -38,14 +38,17 @@ class Program:
         name: what people see: a shipped name, a path, or an archive id.
         class_name: the class to drive for a class-style file of the paper's repository, None for a program with
             `schedule` and `solve`.
+        trusted: written by AutoTTS itself (shipped, or by its built-in agent in this very process), not by a model or
+            a stranger; such a program runs where strict isolation cannot be had.
     """
 
     source: str
     name: str = ""
     class_name: str | None = None
+    trusted: bool = field(default=False, compare=False)
 
     @classmethod
-    def from_source(cls, source: str, name: str = "", class_name: str | None = None) -> Program:
+    def from_source(cls, source: str, name: str = "", class_name: str | None = None, trusted: bool = False) -> Program:
         """Normalise a source: line ends, blanks at line ends, one line end at the end.
 
         Raises:
@@ -54,7 +57,7 @@ class Program:
         if len(source) > MAX_SOURCE:
             raise InputError(f"{name or 'program'}: {len(source)} characters of source; at most {MAX_SOURCE} are read")
         lines = source.replace("\r\n", "\n").replace("\r", "\n").split("\n")
-        return cls("\n".join(line.rstrip() for line in lines).strip("\n") + "\n", name, class_name)
+        return cls("\n".join(line.rstrip() for line in lines).strip("\n") + "\n", name, class_name, trusted)
 
     @cached_property
     def hash(self) -> str:
@@ -82,7 +85,7 @@ class Program:
 def shipped(name: str) -> Program:
     """A controller that AutoTTS ships, by its name in `SHIPPED`."""
     text = resources.files("autotts.controllers").joinpath(f"{name}.py").read_text(encoding="utf-8")
-    return Program.from_source(text, name)
+    return Program.from_source(text, name, trusted=True)
 
 
 def load_program(reference: str) -> Program:

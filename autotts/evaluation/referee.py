@@ -161,14 +161,14 @@ class _Play:
 
 
 class _Shard:
-    """All episodes of a shard; they begin in the order that both sides know and end in any."""
+    """All episodes of a shard, (seed, question) each; they begin in order and end in any."""
 
-    def __init__(self, world: _World, n_betas: int, seeds: Sequence[int]) -> None:
+    def __init__(self, world: _World, episodes: Sequence[Sequence[int]]) -> None:
         self._world = world
-        self._seeds = seeds
+        self._episodes = episodes
         self._begun = 0
         self._plays: dict[int, _Play] = {}
-        self._records: list[tuple[int, ...]] = [()] * (n_betas * len(seeds) * len(world.tables))
+        self._records: list[tuple[int, ...]] = [()] * len(episodes)
         self.left = len(self._records)
 
     def batch(self, message: list[int]) -> list[int]:
@@ -195,10 +195,9 @@ class _Shard:
     def _begin(self, number: int) -> _Play:
         if number != self._begun or number >= len(self._records) or len(self._plays) >= TOGETHER:
             raise OutputLimit(f"a message to the host is about episode {number}, which is not due")
-        tables = self._world.tables
-        seed = self._seeds[number // len(tables) % len(self._seeds)]
+        seed, question = self._episodes[number]
         self._begun += 1
-        self._plays[number] = play = _Play(self._world, tables[number % len(tables)], seed)
+        self._plays[number] = play = _Play(self._world, self._world.tables[question], seed)
         return play
 
     def records(self) -> bytes:
@@ -241,7 +240,7 @@ def main(descriptor: int, _: Sequence[str]) -> None:
 
 def _serve(fd: int, request: dict[str, Any], worlds: Sequence[_World]) -> bytes:
     line = _Line(fd, bytes.fromhex(request["ahead"]), request["room"])
-    shard = _Shard(worlds[request["environment"]], request["betas"], request["seeds"])
+    shard = _Shard(worlds[request["environment"]], request["episodes"])
     while shard.left:
         replies = shard.batch(line.recv())
         if replies:

@@ -6,6 +6,7 @@ The host trusts nothing of it: lengths are checked, ids are looked up, counts ar
 from __future__ import annotations
 
 import hashlib
+import re
 import struct
 from array import array
 from collections.abc import Sequence
@@ -19,6 +20,8 @@ __all__ = [
     "RECORD",
     "TOGETHER",
     "digest_of",
+    "episode_number",
+    "episode_words",
     "float_of",
     "numbers_of",
     "pack",
@@ -35,6 +38,17 @@ TOGETHER = 32
 
 RECORD = 5
 """Numbers an episode in a table shard's result: answer id, tokens, sequential tokens, branches, digest."""
+
+
+def episode_words(number: int) -> str:
+    """How a child names a host episode, of which it knows no more than the number."""
+    return f"episode {number}"
+
+
+def episode_number(words: str) -> int | None:
+    """The inverse of `episode_words`; None for any other words."""
+    match = re.fullmatch(r"episode (\d{1,9})", words, re.ASCII)
+    return int(match[1]) if match else None
 
 
 def digest_of(log: Sequence[int], answer: int) -> bytes:

@@ -66,8 +66,12 @@ def default_selector(environments: Sequence[Environment]) -> ParetoSelector:
 
 
 @contextmanager
-def open_run(archive: Archive, name: str, workers: int) -> Iterator[Search]:
+def open_run(archive: Archive, name: str, workers: int, **options: Any) -> Iterator[Search]:
     """A stored run, ready to go (on).
+
+    Args:
+        archive, name: where it is kept, and under which name.
+        workers, options: see `Evaluator`.
 
     Raises:
         InputError: no such run, or its environments are not what they were.
@@ -83,5 +87,5 @@ def open_run(archive: Archive, name: str, workers: int) -> Iterator[Search]:
             "restore them, or start a new run"
         )
     selector = default_selector(environments)
-    with Evaluator(environments, workers) as evaluator:
+    with Evaluator(environments, workers, **options) as evaluator:
         yield Search(archive, name, config, environments, make_agent(config.agent), selector, evaluator)

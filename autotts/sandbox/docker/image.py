@@ -12,13 +12,12 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import autotts
 from autotts.errors import SandboxError
 
 __all__ = ["BASE_VARIABLE", "ensure_image", "image_name"]
 
 HERE = Path(__file__).parent
-PACKAGE = Path(autotts.__file__).parent
+PACKAGE = HERE.parents[1]
 REPOSITORY = "autotts-sandbox"
 REQUIREMENTS = ("RestrictedPython", "greenlet", "numpy")
 """What the code in the container imports, in the host's versions."""

@@ -14,7 +14,7 @@ import struct
 from collections import deque
 from collections.abc import Callable
 
-__all__ = ["CLOSED", "ENDED", "KILL", "READY", "SPAWN", "STATUS", "MuxError", "Mux"]
+__all__ = ["CLOSED", "ENDED", "KILL", "READY", "SPAWN", "STATUS", "Mux", "MuxError"]
 
 DATA, CLOSED, CREDIT, SPAWN, KILL, STATUS, ENDED, READY = range(8)
 """Kinds of frames: a stream's bytes; its end; bytes of it that were delivered; a request for a child, to kill one; what

@@ -1,7 +1,7 @@
 """On the host: a process that stands in for the fork server, which runs in a container of its own.
 
-It is started, asked and ended like the fork server itself (`control.start`); it makes the container, and removes it when
-the host is gone. Should it be killed, the container's standard input ends, and the container with it.
+It is started, asked and ended like the fork server itself (`control.start`); it makes the container, and removes it
+when the host is gone. Should it be killed, the container's standard input ends, and the container with it.
 """
 
 from __future__ import annotations

@@ -1,0 +1,152 @@
+"""A shard of an evaluation: what its child is told, and the records of its episodes that come back."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import product
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from autotts.errors import OutputLimit, ProgramError
+from autotts.evaluation.program import Program
+from autotts.evaluation.protocol import Protocol
+from autotts.evaluation.referees import Referee, World
+from autotts.evaluation.results import EnvironmentResult
+from autotts.evaluation.wire import RECORD, episode_number, pack_tables
+from autotts.replay import Environment, table_of
+from autotts.replay.source import Table
+from autotts.sandbox import Child
+
+__all__ = ["Prepared", "Shard", "host_blocks", "knobs_of", "table_blocks"]
+
+Ints = NDArray[np.int64]
+Knobs = tuple[dict[str, float], ...]
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """An environment as the jail (tables) and the host (gold) need it."""
+
+    environment: Environment
+    tables: tuple[Table, ...]
+    gold: Ints
+    packed: bytes
+    signal_names: tuple[str, ...]
+
+    @property
+    def world(self) -> World:
+        """What a referee gets: no gold."""
+        header = {
+            "interval": self.environment.interval,
+            "kappa": self.environment.kappa_probe,
+            "max_branches": self.environment.max_branches,
+            "signal_names": list(self.signal_names),
+            "signals": [table.signals for table in self.tables],
+        }
+        return World(header, self.packed)
+
+    @classmethod
+    def of(cls, environment: Environment) -> Prepared:
+        """Take an environment apart: what may be known in the jail, and what only the host knows."""
+        pairs = [table_of(question) for question in environment.questions]
+        tables = tuple(table for table, _ in pairs)
+        names = sorted({name for table in tables for signals in table.signals for name in signals})
+        gold = np.array([gold for _, gold in pairs], dtype=np.int64)
+        return cls(environment, tables, gold, pack_tables(tables), tuple(names))
+
+    def job(self, program: Program, mode: str, betas: Sequence[float], **more: Any) -> bytes:
+        """What a child is told to do: everything in it is safe to know."""
+        environment = self.environment
+        return json.dumps(
+            {
+                "source": program.source,
+                "class_name": program.class_name,
+                "mode": mode,
+                "betas": list(betas),
+                "environment": environment.name,
+                "interval": environment.interval,
+                "kappa_probe": environment.kappa_probe,
+                "max_branches": environment.max_branches,
+                **more,
+            }
+        ).encode()
+
+
+@dataclass
+class Shard:
+    """An environment × part of the β, and in the end its result."""
+
+    index: int
+    environment: int
+    betas: tuple[int, ...]
+    result: EnvironmentResult | None = None
+
+
+def table_blocks(
+    program: Program, protocol: Protocol, betas: Sequence[float], prepared: Prepared, child: Child
+) -> tuple[Knobs, Ints]:
+    """Knobs, and records of all episodes: one frame an β."""
+    more = {"seeds": list(protocol.seeds), "signals": [table.signals for table in prepared.tables]}
+    child.send(prepared.job(program, "table", betas, overrides=dict(protocol.overrides), **more))
+    child.send(prepared.packed)
+    knobs = knobs_of(child.recv(), len(betas))
+    frames = [child.recv() for _ in betas]
+    due = 8 * len(protocol.seeds) * len(prepared.tables) * RECORD
+    for frame in frames:
+        if len(frame) != due:
+            raise OutputLimit(f"a result of {len(frame)} bytes where {due} are due")
+    return knobs, np.frombuffer(b"".join(frames), dtype="<i8")
+
+
+def host_blocks(
+    program: Program,
+    protocol: Protocol,
+    betas: Sequence[float],
+    prepared: Prepared,
+    child: Child,
+    referee: Referee,
+    shard: Shard,
+) -> tuple[Knobs, Ints]:
+    """Knobs, and records of all episodes, which a referee kept."""
+    order = list(product(range(len(betas)), protocol.seeds, range(len(prepared.tables))))
+    # Of an episode the child knows its β and nothing else, and the order is the host's secret (it follows from the
+    # gold): a program that remembers episodes in spite of all cannot tell what it should remember, and as it acts
+    # by what came before, it acts otherwise than when it was screened.
+    secret = f"{prepared.environment.hash}/{program.hash}/{shard.index}"
+    places = random.Random(secret).sample(range(len(order)), len(order))
+    n_branches = [min(len(t.totals), prepared.environment.max_branches) for t in prepared.tables]
+    more = {
+        "names": list(prepared.signal_names),
+        "episodes": [(order[k][0], n_branches[order[k][2]]) for k in places],
+    }
+    child.send(prepared.job(program, "host", betas, overrides=dict(protocol.overrides), **more))
+    knobs = knobs_of(child.recv(), len(betas))
+    try:
+        frame = referee.serve(child, shard.environment, [order[k][1:] for k in places])
+    except ProgramError as error:
+        number = episode_number(error.where)
+        if number is not None and number < len(places):
+            b, seed, question = order[places[number]]
+            error.where = f"β={betas[b]:g}, {prepared.environment.name}, question {question + 1}, seed {seed}"
+        raise
+    blocks = np.empty((len(order), RECORD), dtype=np.int64)
+    blocks[places] = np.frombuffer(frame, "<i8").reshape(len(order), RECORD)
+    return knobs, blocks
+
+
+def knobs_of(frame: bytes, n: int) -> Knobs:
+    """The knobs at each of n β, as a child tells them.
+
+    Raises:
+        OutputLimit: they are no knobs.
+    """
+    try:
+        knobs = json.loads(frame)
+        return tuple({str(k): v + 0 for k, v in knobs[b].items()} for b in range(n))
+    except (ValueError, TypeError, AttributeError, IndexError, KeyError) as error:
+        raise OutputLimit("the schedule's frame is not what a schedule gives") from error
