@@ -13,8 +13,8 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from typing import Literal
+from dataclasses import dataclass, field, replace
+from typing import ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,7 +36,6 @@ Ints = NDArray[np.int64]
 
 SMOKE_LIMITS = Limits(cpu_seconds=2.0, wall_seconds=8.0)
 SMOKE_QUESTIONS = 2
-ENTRY = "autotts.evaluation.child:main"
 
 
 def to_stderr(line: str) -> None:
@@ -57,6 +56,7 @@ class Evaluator:
         reduced: run any program where strict isolation cannot be had; without it, trusted ones only.
         notice: told in a line what people should know: that isolation is reduced, or what takes long.
         memory_mb: for each shard's process, MiB.
+        smoke: limits of the few episodes that come first.
         cpu_seconds_per_episode: CPU time that a shard may use, for each of its episodes.
 
     Attributes:
@@ -69,8 +69,11 @@ class Evaluator:
     reduced: bool = False
     notice: Callable[[str], None] = to_stderr
     memory_mb: int = 256
+    smoke: Limits = SMOKE_LIMITS
     cpu_seconds_per_episode: float = 0.02
     cpu_seconds: float = field(init=False, default=0.0)
+    _entry: ClassVar[str] = "autotts.evaluation.child:main"
+    _preload: ClassVar[tuple[str, ...]] = ("autotts.evaluation.child",)
     _told: bool = field(init=False, default=False)
     _prepared: list[Prepared] = field(init=False)
     _sandboxes: dict[bool, Sandbox] = field(init=False, default_factory=dict)
@@ -127,7 +130,7 @@ class Evaluator:
     def _sandbox(self, compat: bool) -> Sandbox:
         with self._lock:
             if compat not in self._sandboxes:
-                preload = ("autotts.evaluation.child", "numpy") if compat else ("autotts.evaluation.child",)
+                preload = (*self._preload, "numpy") if compat else self._preload
                 self._sandboxes[compat] = self.sandbox(preload, self.notice)
             return self._sandboxes[compat]
 
@@ -274,7 +277,7 @@ class Evaluator:
             seeds=list(protocol.seeds[:1]),
             signals=[table.signals for table in tables],
         )
-        with self._spawn(program, SMOKE_LIMITS) as child:
+        with self._spawn(program, replace(self.smoke, memory_mb=self.memory_mb)) as child:
             child.send(job)
             child.send(pack_tables(tables))
             knobs = knobs_of(child.recv(), len(betas))
@@ -286,7 +289,7 @@ class Evaluator:
         return knobs
 
     def _spawn(self, program: Program, limits: Limits) -> Child:
-        return self._sandbox(program.class_name is not None).spawn(entry=ENTRY, limits=limits)
+        return self._sandbox(program.class_name is not None).spawn(self._entry, limits)
 
     def _shard(self, program: Program, protocol: Protocol, source: Source, shard: Shard) -> EnvironmentResult:
         prepared = self._prepared[shard.environment]

@@ -20,8 +20,8 @@ SHIPPED = ("sc", "asc", "esc", "parallel_probe", "cmc")
 CLASS_DEFAULT = "OptimalController"
 """The class of the paper repository's files that is run when none is named."""
 
-MAX_SOURCE = 256 * 1024
-"""Longest source in characters: a longer one is bad input, not a controller."""
+MAX_FILE = 1 << 20
+"""Bytes of a file that is read at all; what the policy admits is less."""
 
 # The host never parses a program's source: parsers have bombs. A docstring's first line is found by its shape.
 _DOCSTRING = re.compile(
@@ -49,13 +49,7 @@ class Program:
 
     @classmethod
     def from_source(cls, source: str, name: str = "", class_name: str | None = None, trusted: bool = False) -> Program:
-        """Normalise a source: line ends, blanks at line ends, one line end at the end.
-
-        Raises:
-            InputError: the source is longer than 256 Ki characters.
-        """
-        if len(source) > MAX_SOURCE:
-            raise InputError(f"{name or 'program'}: {len(source)} characters of source; at most {MAX_SOURCE} are read")
+        """Normalise a source: line ends, blanks at line ends, one line end at the end."""
         lines = source.replace("\r\n", "\n").replace("\r", "\n").split("\n")
         return cls("\n".join(line.rstrip() for line in lines).strip("\n") + "\n", name, class_name, trusted)
 
@@ -104,6 +98,8 @@ def load_program(reference: str) -> Program:
             "file.py:ClassName, or an id that `autotts list` shows"
         )
     try:
+        if path.stat().st_size > MAX_FILE:
+            raise InputError(f"{path}: {path.stat().st_size:,} bytes; a controller has at most {MAX_FILE:,}")
         source = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: cannot be read as UTF-8 text ({error})") from error

@@ -148,5 +148,5 @@ def knobs_of(frame: bytes, n: int) -> Knobs:
     try:
         knobs = json.loads(frame)
         return tuple({str(k): v + 0 for k, v in knobs[b].items()} for b in range(n))
-    except (ValueError, TypeError, AttributeError, IndexError, KeyError) as error:
+    except (ValueError, TypeError, AttributeError, IndexError, KeyError, RecursionError) as error:
         raise OutputLimit("the schedule's frame is not what a schedule gives") from error

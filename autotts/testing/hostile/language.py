@@ -5,6 +5,10 @@ The numbers are those of vulnerabilities that RestrictedPython once had.
 
 from __future__ import annotations
 
+from autotts.testing.hostile._attack import POLICY, Attack, controller
+
+__all__ = ["GUARDED", "LANGUAGE", "REFUSED"]
+
 REFUSED: list[tuple[str, int, str]] = [
     # ---- double underscores
     ("x = 1\ny = x.__class__", 2, "use type(x)"),
@@ -140,3 +144,17 @@ GUARDED: list[tuple[str, str, str]] = [
     ("import random", "ImportError", "`random`"),
     ("import numpy.ctypeslib", "ImportError", "`numpy.ctypeslib`"),
 ]
+
+_LOOSE = ("ok", "Crashed", "PolicyViolation", "CpuLimit", "MemoryLimit", "OutputLimit")
+"""In the jail alone most of these are no attack: what counts is that they end, and win nothing."""
+
+LANGUAGE: tuple[Attack, ...] = (
+    *(
+        Attack("language", f"{words or 'bomb'} in {source[:60]!r}", controller(top=source), POLICY, _LOOSE)
+        for source, _, words in REFUSED
+    ),
+    *(
+        Attack("language", f"{words} in {source[:60]!r}", controller(top=source), ("Crashed", *POLICY), _LOOSE)
+        for source, _, words in GUARDED
+    ),
+)

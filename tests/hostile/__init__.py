@@ -1,1 +1,0 @@
-"""Programs that attack the sandbox, and how each has to end."""
