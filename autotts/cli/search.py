@@ -5,6 +5,9 @@ from __future__ import annotations
 import glob
 import re
 import shlex
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -137,6 +140,21 @@ def resume(run: str, workers: int, isolating: dict[str, Any], archive: str, disp
         return _go(store, run, archive, workers, isolating, display, as_json)
 
 
+@contextmanager
+def _interruptible(job: Search) -> Iterator[None]:
+    """Ctrl-C stops at once; where Python drops the exception (in a finaliser, say), before the next slot."""
+
+    def stop(*_: Any) -> None:
+        job.stop()
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGINT, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
 def _go(
     store: Archive,
     name: str,
@@ -151,7 +169,8 @@ def _go(
     with open_run(store, name, workers, **isolating) as job, make_display(display, out) as shown:
         job.listen = shown
         try:
-            job.go()
+            with _interruptible(job):
+                job.go()
             interrupted = False
         except KeyboardInterrupt:
             interrupted = True

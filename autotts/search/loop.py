@@ -99,6 +99,7 @@ class Search:
     standing: Standing = field(init=False)
     _candidates: list[Candidate] = field(init=False, default_factory=list)
     _hashes: dict[str, str] = field(init=False, default_factory=dict)
+    _stopped: bool = field(init=False, default=False)
     _own: set[str] = field(init=False, default_factory=set)
     _rejects: Counter[str] = field(init=False, default_factory=Counter)
 
@@ -119,6 +120,8 @@ class Search:
             for round_ in range(rounds + 1):
                 told = tuple(self._mark_front())
                 for slot in range(given if round_ == 0 else per_round):
+                    if self._stopped:
+                        raise KeyboardInterrupt
                     stored = known.get((round_, slot))
                     if stored is None or (stored.verdict is None and self.agent.name in BUILT_IN):
                         # What it had proposed when it was stopped it proposes again: so we know that it is its own.
@@ -131,6 +134,10 @@ class Search:
         finally:
             self.archive.set_run_state(self.run, "done" if finished else "interrupted")
             self.listen(SearchEnded(self.run, finished, self.evaluator.cpu_seconds))
+
+    def stop(self) -> None:
+        """End `go` with KeyboardInterrupt before its next slot; may be called from a signal's handler."""
+        self._stopped = True
 
     @property
     def candidates(self) -> list[Candidate]:
