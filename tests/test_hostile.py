@@ -9,13 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from autotts.errors import SandboxError
 from autotts.sandbox import Sandbox
 from autotts.sandbox.docker import DockerSandbox
-from autotts.sandbox.docker.engine import find_engine
 from autotts.testing.hostile import ATTACKS, Attack
 from autotts.testing.hostile.others import CANARY
 from autotts.testing.sandbox import SandboxConformance
+from tests.engines import client_or_skip
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the layers of the jail are Linux's")
 
@@ -27,10 +26,7 @@ class TestProcess(SandboxConformance):
 @pytest.fixture(scope="session")
 def engine() -> None:
     """A container engine that answers; skips where there is none."""
-    try:
-        find_engine()[1].close()
-    except SandboxError as error:
-        pytest.skip(str(error))
+    client_or_skip().close()
 
 
 @pytest.mark.usefixtures("engine")

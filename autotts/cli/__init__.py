@@ -18,6 +18,7 @@ __all__ = ["main"]
 _COMMANDS = {
     "add": "autotts.cli.programs:add",
     "check": "autotts.cli.programs:check",
+    "doctor": "autotts.cli.doctor:doctor",
     "env": "autotts.cli.env:env",
     "evaluate": "autotts.cli.evaluate:evaluate",
     "export": "autotts.cli.archive:export",

@@ -14,6 +14,7 @@ from autotts.sandbox.docker.engine import connect
 __all__ = ["Container"]
 
 LABEL = "autotts.sandbox"
+"""Label of our containers; its value is the process that will remove it."""
 SECCOMP = Path(__file__).parent / "seccomp.json"
 MEMORY = 4 << 30
 """Bytes for all children together; each has its own limit below."""
@@ -63,7 +64,12 @@ class Container:
         )
         try:
             made = api.create_container(
-                image, list(preload), user="65534:65534", stdin_open=True, labels={LABEL: "1"}, host_config=limits
+                image,
+                list(preload),
+                user="65534:65534",
+                stdin_open=True,
+                labels={LABEL: str(os.getpid())},
+                host_config=limits,
             )
             self._id = made["Id"]
             where = {"stdin": 1, "stdout": 1, "stream": 1}

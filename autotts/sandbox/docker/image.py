@@ -77,13 +77,10 @@ def ensure_image(client: Any, notice: Callable[[str], None]) -> str:
         client.images.build(
             fileobj=_tar(files), custom_context=True, tag=name, buildargs={"BASE": _base()}, rm=True, forcerm=True
         )
-    except docker.errors.BuildError as error:
-        log = "".join(str(line.get("stream", "")) for line in error.build_log).strip().splitlines()
-        raise SandboxError(f"the image cannot be built on {_base()}: {error.msg} ({' / '.join(log[-3:])})") from error
-    except docker.errors.APIError as error:
+    except (docker.errors.BuildError, docker.errors.APIError) as error:
         raise SandboxError(
-            f"the image cannot be built on {_base()}: {error.explanation or error}; where it cannot be pulled, name an "
-            f"image with Python and pip in {BASE_VARIABLE}"
+            f"the sandbox's image cannot be built on {_base()}: {str(error)[:500]}; where it cannot be pulled, name an "
+            f"image with Python and pip in {BASE_VARIABLE} (docs/sandbox.md)"
         ) from error
     return name
 
