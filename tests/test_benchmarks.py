@@ -37,9 +37,12 @@ def test_search_quality_compares_evolution_and_random_sampling(recordings: str, 
 
 def test_evaluation_cost_gives_ratios(recordings: str, tmp_path: Path) -> None:
     benchmark("evaluation_cost.py", "--seeds", "1", "--env", recordings, "--out", str(tmp_path / "page.md"))
-    rows = [line.split("|") for line in (tmp_path / "page.md").read_text().splitlines() if line.startswith("| ")][1:]
+    lines = [line.split("|") for line in (tmp_path / "page.md").read_text().splitlines() if line.startswith("| ")]
+    rows, starts = lines[1:5], lines[6:]
     assert [row[1].strip() for row in rows] == ["cmc", "parallel_probe", "asc", "sc"]
-    assert all(float(row[5]) > 0 and float(row[6]) > 0 for row in rows)
+    assert all(float(row[6]) > 0 and float(row[7]) > 0 for row in rows)
+    assert starts[0][1].strip() == "process"
+    assert all(float(row[3].strip().removesuffix(" ms")) > 0 for row in starts)
 
 
 def test_archive_scale_runs_on_the_smallest_size() -> None:
