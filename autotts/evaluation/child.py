@@ -14,7 +14,7 @@ from autotts import toolkit
 from autotts.errors import Crashed, InadmissibleAction, InvalidSchedule
 from autotts.evaluation.asking import host_episodes
 from autotts.evaluation.classstyle import ClassQuestion
-from autotts.evaluation.wire import digest_of, unpack_tables
+from autotts.evaluation.wire import MAX_KNOBS, MAX_NAME, digest_of, unpack_tables
 from autotts.replay.episode import Episode
 from autotts.replay.source import TableSource
 from autotts.sandbox.facades import Importer
@@ -143,12 +143,21 @@ def _knobs(schedule: Callable[[float], Any], beta: float) -> dict[str, float]:
     knobs = schedule(beta)
     if type(knobs) is not dict:
         raise InvalidSchedule(f"schedule({beta:g}) returned {type(knobs).__name__}, not a dict of knobs")
+    if len(knobs) > MAX_KNOBS:
+        raise InvalidSchedule(f"schedule({beta:g}) has {len(knobs)} knobs; at most {MAX_KNOBS} are kept")
     for name, value in knobs.items():
-        if type(name) is not str or not name.isidentifier():
+        if type(name) is not str or not name.isidentifier() or len(name) > MAX_NAME:
             raise InvalidSchedule(f"schedule({beta:g}): a knob is named {str(name)[:40]!r}; use an identifier")
-        if type(value) not in (int, float) or not math.isfinite(value):
+        if type(value) not in (int, float) or not _finite(value):
             raise InvalidSchedule(f"schedule({beta:g}): knob {name} is not a finite number but {str(value)[:40]}")
     return knobs
+
+
+def _finite(value: float) -> bool:
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # a whole number past all floats
+        return False
 
 
 def check_monotone(grid: Sequence[dict[str, float]]) -> None:

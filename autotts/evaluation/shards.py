@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import math
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import product
 from typing import Any
 
@@ -17,7 +19,7 @@ from autotts.evaluation.program import Program
 from autotts.evaluation.protocol import Protocol
 from autotts.evaluation.referees import Referee, World
 from autotts.evaluation.results import EnvironmentResult
-from autotts.evaluation.wire import RECORD, episode_number, pack_tables
+from autotts.evaluation.wire import MAX_KNOBS, MAX_NAME, RECORD, episode_number, pack_tables
 from autotts.replay import Environment, table_of
 from autotts.replay.source import Table
 from autotts.sandbox import Child
@@ -37,6 +39,21 @@ class Prepared:
     gold: Ints
     packed: bytes
     signal_names: tuple[str, ...]
+
+    @cached_property
+    def n_branches(self) -> Ints:
+        """Branches that may be opened, a number a question."""
+        return np.array([min(len(t.totals), self.environment.max_branches) for t in self.tables], dtype=np.int64)
+
+    @cached_property
+    def most_tokens(self) -> Ints:
+        """More than an episode can cost, a number a question: every branch to its end, every depth looked at."""
+        interval, kappa = self.environment.interval, self.environment.kappa_probe
+        most = [
+            sum(total + (interval + kappa) * len(a) for total, a in zip(t.totals, t.answers, strict=True))
+            for t in self.tables
+        ]
+        return np.array(most, dtype=np.int64)
 
     @property
     def world(self) -> World:
@@ -100,7 +117,22 @@ def table_blocks(
     for frame in frames:
         if len(frame) != due:
             raise OutputLimit(f"a result of {len(frame)} bytes where {due} are due")
-    return knobs, np.frombuffer(b"".join(frames), dtype="<i8")
+    blocks = np.frombuffer(b"".join(frames), dtype="<i8")
+    if not _possible(blocks.reshape(-1, len(prepared.tables), RECORD), prepared):
+        raise OutputLimit("a result of figures that no episode can have")
+    return knobs, blocks
+
+
+def _possible(records: Ints, prepared: Prepared) -> bool:
+    """Whether a child's own figures, of shape (episodes, questions, RECORD), are such as there can be.
+
+    Screening takes them at their word, but only to choose what to confirm: what matters here is that no sum, logarithm
+    or plot of them can fail.
+    """
+    answer, tokens, sequential, branches = np.moveaxis(records[..., :4], -1, 0)
+    good = (answer >= -1) & (tokens >= 0) & (tokens <= prepared.most_tokens)
+    good &= (sequential >= 0) & (sequential <= tokens) & (branches >= 0) & (branches <= prepared.n_branches)
+    return bool(good.all())
 
 
 def host_blocks(
@@ -119,7 +151,7 @@ def host_blocks(
     # by what came before, it acts otherwise than when it was screened.
     secret = f"{prepared.environment.hash}/{program.hash}/{shard.index}"
     places = random.Random(secret).sample(range(len(order)), len(order))
-    n_branches = [min(len(t.totals), prepared.environment.max_branches) for t in prepared.tables]
+    n_branches = prepared.n_branches.tolist()
     more = {
         "names": list(prepared.signal_names),
         "episodes": [(order[k][0], n_branches[order[k][2]]) for k in places],
@@ -146,7 +178,19 @@ def knobs_of(frame: bytes, n: int) -> Knobs:
         OutputLimit: they are no knobs.
     """
     try:
-        knobs = json.loads(frame)
-        return tuple({str(k): v + 0 for k, v in knobs[b].items()} for b in range(n))
-    except (ValueError, TypeError, AttributeError, IndexError, KeyError, RecursionError) as error:
-        raise OutputLimit("the schedule's frame is not what a schedule gives") from error
+        told = json.loads(frame)
+    except (ValueError, RecursionError):
+        told = None
+    if type(told) is not list or len(told) != n or not all(type(knobs) is dict and _are_knobs(knobs) for knobs in told):
+        raise OutputLimit("the schedule's frame is not what a schedule gives")
+    return tuple(told)
+
+
+def _are_knobs(knobs: dict[str, Any]) -> bool:
+    try:
+        return len(knobs) <= MAX_KNOBS and all(
+            name.isidentifier() and len(name) <= MAX_NAME and type(v) in (int, float) and math.isfinite(v)
+            for name, v in knobs.items()
+        )
+    except OverflowError:  # a whole number past all floats
+        return False

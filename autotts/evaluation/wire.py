@@ -15,6 +15,8 @@ from autotts.errors import OutputLimit
 from autotts.replay.source import Table
 
 __all__ = [
+    "MAX_KNOBS",
+    "MAX_NAME",
     "OP_END",
     "OP_SIGNAL",
     "RECORD",
@@ -38,6 +40,9 @@ TOGETHER = 32
 
 RECORD = 5
 """Numbers an episode in a table shard's result: answer id, tokens, sequential tokens, branches, digest."""
+
+MAX_KNOBS, MAX_NAME = 256, 100
+"""Knobs of a schedule, and characters of a knob's name."""
 
 
 def episode_words(number: int) -> str:

@@ -144,9 +144,15 @@ CHEATS: tuple[Attack, ...] = (
     ),
     _cheat(
         "writes the host's records, while it screens",
-        _SCREEN_ONLY + "if f:\n    r = f.f_locals['records']\n    for k in range(1, len(r), 5): r[k] = 0",
+        _SCREEN_ONLY + "if f:\n    r = f.f_locals['records']\n    for k in range(1, len(r), 5): r[k] = r[k + 1]",
         POLICY,
         HARMLESS,
+    ),
+    _cheat(
+        "writes records that cannot be, while it screens",
+        _SCREEN_ONLY + "if f:\n    r = f.f_locals['records']\n    for k in range(1, len(r), 5): r[k] = -(2**62)",
+        POLICY,
+        WIRE,
     ),
     _cheat(
         "sends results of its own, while it screens",
