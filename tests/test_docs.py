@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import autotts
+from tests.engines import client_or_skip
 
 ROOT = Path(__file__).resolve().parents[1]
 SMALL = {
@@ -42,6 +43,18 @@ def test_the_readme_runs_as_written(tmp_path: Path) -> None:
     assert (tmp_path / "controller.py").read_text().startswith('"""')
 
 
+def test_the_sandbox_page_runs_as_written(tmp_path: Path) -> None:
+    text = (ROOT / "docs" / "sandbox.md").read_text()
+    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    for command in commands(text, "run"):
+        done = subprocess.run(command, shell=True, cwd=tmp_path, capture_output=True, text=True, env=environment)
+        assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+    client_or_skip().close()
+    for command in commands(text, "engine"):
+        done = subprocess.run(command, shell=True, cwd=ROOT, capture_output=True, text=True, env=environment)
+        assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+
+
 def test_the_library_page_runs_as_written(tmp_path: Path) -> None:
     text = (ROOT / "docs" / "library.md").read_text()
     blocks: list[str] = re.findall(r"<!-- python -->\n```python\n(.*?)```", text, re.S)
@@ -63,7 +76,9 @@ def test_the_public_surface_is_there_name_by_name() -> None:
 def test_every_bash_block_says_who_runs_it() -> None:
     for page in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]:
         text = page.read_text()
-        assert text.count("```bash") == len(re.findall(r"<!-- (?:setup|test|run|benchmark) -->\n```bash", text)), page
+        assert text.count("```bash") == len(
+            re.findall(r"<!-- (?:setup|test|run|engine|benchmark) -->\n```bash", text)
+        ), page
 
 
 def test_links_at_the_top_lead_into_the_package() -> None:
