@@ -19,6 +19,8 @@ SECCOMP = Path(__file__).parent / "seccomp.json"
 MEMORY = 4 << 30
 """Bytes for all children together; each has its own limit below."""
 PROCESSES = 256
+LIMITS = {"nofile": 1024, "nproc": 4096, "core": 0}
+"""Of each process, named here because Podman's own defaults are more than some systems grant."""
 
 
 def _security(client: Any) -> list[str]:
@@ -53,11 +55,13 @@ class Container:
             network_mode="none",
             ipc_mode="none",
             read_only=True,
+            tmpfs=dict.fromkeys(("/tmp", "/run", "/var/tmp"), "ro"),  # Podman makes them writable by itself
             cap_drop=["ALL"],
             security_opt=_security(self._client),
             pids_limit=PROCESSES,
             mem_limit=MEMORY,
             memswap_limit=MEMORY,
+            ulimits=[docker.types.Ulimit(name=n, soft=v, hard=v) for n, v in LIMITS.items()],
             nano_cpus=10**9 * (os.cpu_count() or 1),
             auto_remove=True,
             log_config={"Type": "none"},
