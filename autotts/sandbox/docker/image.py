@@ -9,7 +9,7 @@ import sys
 import tarfile
 from collections.abc import Callable
 from importlib.metadata import version
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from autotts.errors import SandboxError
@@ -88,6 +88,11 @@ def ensure_image(client: Any, notice: Callable[[str], None]) -> str:
 def _tar(files: dict[str, bytes]) -> io.BytesIO:
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as tar:
+        # Folders by name: those that an engine makes up may be readable by its own user only.
+        for folder in sorted({parent for path in files for parent in PurePosixPath(path).parents[:-1]}):
+            entry = tarfile.TarInfo(str(folder))
+            entry.type, entry.mode = tarfile.DIRTYPE, 0o755
+            tar.addfile(entry)
         for path, content in files.items():
             entry = tarfile.TarInfo(path)
             entry.size, entry.mode = len(content), 0o644
