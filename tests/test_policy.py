@@ -6,14 +6,18 @@ import math
 import re
 import textwrap
 import timeit
+import types
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from autotts import toolkit
 from autotts.errors import PolicyViolation
 from autotts.sandbox import Importer, compile_program
+from autotts.sandbox.facades import MODULES
+from autotts.sandbox.rules import forbidden_attribute
 from tests.hostile.language import GUARDED, REFUSED
 
 IMPORTER = Importer({"autotts.toolkit": ["majority", "vote", "UNPARSED"]}, compat=True)
@@ -433,3 +437,40 @@ def test_any_text_is_compiled_or_refused(source: str) -> None:
         compile_program(source)
     except PolicyViolation as error:
         assert error.message
+
+
+def reachable(compat: bool) -> dict[str, tuple[object, bool]]:
+    """Everything within four steps of built-ins and facades by attributes that a program may name: its path → it, and
+    whether it is the same at every look."""
+    names = Importer({"autotts.toolkit": list(toolkit.__all__)}, compat=compat).fresh_globals()
+    import_ = names["__builtins__"]["__import__"]
+    modules = [*MODULES, "typing", "autotts.toolkit", *(["numpy", "scipy.stats"] if compat else [])]
+    at = {name: thing for name, thing in names["__builtins__"].items() if not name.startswith("_")}
+    at |= {module: import_(module.partition(".")[0]) for module in modules}
+    found = {path: (thing, True) for path, thing in at.items()}
+    seen = {id(thing) for thing in at.values()}
+    for _ in range(4):
+        below = {}
+        for path, thing in at.items():
+            for name in dir(thing):
+                if name.startswith("_") or forbidden_attribute(name):
+                    continue
+                value = getattr(thing, name, None)
+                if id(value) not in seen:
+                    seen.add(id(value))
+                    below[f"{path}.{name}"] = value
+                    found[f"{path}.{name}"] = (value, value is getattr(thing, name, None))
+        at = below
+    return found
+
+
+@pytest.mark.parametrize("compat", [False, True])
+def test_no_module_code_or_frame_is_within_four_steps_of_any_facade(compat: bool) -> None:
+    found = reachable(compat)
+    assert len(found) > 1000
+    kinds = (types.ModuleType, types.CodeType, types.FrameType, types.TracebackType, types.MappingProxyType)
+    assert [path for path, (thing, _) in found.items() if isinstance(thing, kinds)] == []
+    forbidden = {eval, exec, compile, open, input, globals, locals, vars, setattr, delattr, __import__, breakpoint, id}
+    assert [path for path, (t, _) in found.items() if isinstance(t, types.BuiltinFunctionType) and t in forbidden] == []
+    # What is made anew at each look can be changed, but not found again.
+    assert [path for path, (t, same) in found.items() if same and isinstance(t, list | dict | set | bytearray)] == []
