@@ -467,7 +467,7 @@ def reachable(compat: bool) -> dict[str, tuple[object, bool]]:
 @pytest.mark.parametrize("compat", [False, True])
 def test_no_module_code_or_frame_is_within_four_steps_of_any_facade(compat: bool) -> None:
     found = reachable(compat)
-    assert len(found) > 1000
+    assert len(found) > 500
     kinds = (types.ModuleType, types.CodeType, types.FrameType, types.TracebackType, types.MappingProxyType)
     assert [path for path, (thing, _) in found.items() if isinstance(thing, kinds)] == []
     forbidden = {eval, exec, compile, open, input, globals, locals, vars, setattr, delattr, __import__, breakpoint, id}
