@@ -47,7 +47,16 @@ def test_any_bytes_end_well(target: Callable[[bytes], None]) -> None:
 @pytest.mark.skipif(importlib.util.find_spec("atheris") is None, reason="atheris is not installed")
 @pytest.mark.parametrize("target", TARGETS)
 def test_guided_by_coverage(target: str, tmp_path: Path) -> None:
-    words = [sys.executable, "-m", "tests.fuzz", target, "-runs=3000", "-seed=1", f"-artifact_prefix={tmp_path}/"]
+    words = [
+        sys.executable,
+        "-m",
+        "tests.fuzz",
+        target,
+        str(tmp_path / "corpus"),
+        "-runs=3000",
+        "-seed=1",
+        f"-artifact_prefix={tmp_path}/",
+    ]
     done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr[-3000:]
     assert "Done 3000" in done.stderr

@@ -103,7 +103,11 @@ def pack_tables(tables: Sequence[Table]) -> bytes:
 
 
 def unpack_tables(data: bytes) -> list[Table]:
-    """The inverse of `pack_tables`."""
+    """The inverse of `pack_tables`.
+
+    Raises:
+        OutputLimit, IndexError: they are no tables.
+    """
     values = unpack(data)
     tables, k = [], 0
     while k < len(values):
@@ -111,6 +115,8 @@ def unpack_tables(data: bytes) -> list[Table]:
         totals, answers = [], []
         for _ in range(n):
             length = values[k + 1]
+            if length < 0 or k + 2 + length > len(values):
+                raise OutputLimit("tables that end within a branch")
             totals.append(values[k])
             answers.append(values[k + 2 : k + 2 + length])
             k += 2 + length

@@ -25,7 +25,7 @@ from autotts.sandbox.docker.outside import _Unwrap
 from autotts.sandbox.frames import FrameError, Frames
 from autotts.toolkit import majority
 
-__all__ = ["TARGETS"]
+__all__ = ["SEEDS", "TARGETS"]
 
 TABLE = Table([[3, 3, 4], [5], [3, 0, 3]], [1200, 300, 1500])
 LIMIT = 1 << 12
@@ -159,6 +159,17 @@ def tables(data: bytes) -> None:
         for table in unpack_tables(data[:4096]):
             assert len(table.answers) == len(table.totals)
 
+
+SEEDS: dict[str, list[bytes]] = {
+    "frames": [b"\x03\0\0\0\0abc\0\0\0\0\x02", b"\xff\xff\xff\xff\0"],
+    "fault": [b'{"outcome": "Crashed", "message": "x\\u001b", "line": 3, "where": "episode 3"}', b"[" * 500],
+    "knobs": [b'[{"n": 1}, {"n": 2.5}]', b'[{"n": 1e999}, {"n": NaN}]'],
+    "ask": [pack([0, 2, 1, 2, 1, 4, 2, 2, 0, 1]), pack([0, 3, 2, 1, 0, 0, 5, 5, 1, 0, 6, -1])],
+    "reply": [pack([0, 5, 1000, 500, 0, 1, 2])],
+    "relay": [b"\x01\0\0\0\0\x03\0\0\0abc\x01\0\0\0\x02\x04\0\0\0\xff\0\0\0\x01\0\0\0\x01\0\0\0\0"],
+    "tables": [pack([1, 1200, 2, 3, 4]), pack([2, 5, 1, 1, 6, 0])],
+}
+"""What each target should hear when all is well, or nearly: where a fuzzer that looks at coverage begins."""
 
 TARGETS: dict[str, Callable[[bytes], None]] = {
     target.__name__: target for target in (frames, fault, knobs, ask, reply, relay, tables)
