@@ -21,6 +21,7 @@ from autotts.sandbox.facades import Importer
 from autotts.sandbox.faults import line_of_traceback
 from autotts.sandbox.jail import Channel
 from autotts.sandbox.policy import FILENAME, compile_program
+from autotts.sandbox.rules import own_name
 
 __all__ = ["main"]
 
@@ -62,7 +63,7 @@ class _Runner:
         return namespace
 
     def _function(self, name: str) -> Callable[..., Any]:
-        function = self._globals().get(name)
+        function = self._globals().get(own_name(name))
         if not callable(function):
             form = f"class {name}:" if name == self._class_name else f"def {name}(…)"
             raise Crashed(f"the program defines no {name}; it needs `{form}` at top level")

@@ -30,7 +30,7 @@ MODULES: dict[str, str] = {
     "heapq": "heapify heappop heappush heappushpop heapreplace merge nlargest nsmallest",
     "functools": "cache cached_property cmp_to_key lru_cache partial reduce",
     "bisect": "bisect bisect_left bisect_right insort insort_left insort_right",
-    "dataclasses": "FrozenInstanceError InitVar KW_ONLY MISSING asdict astuple field fields is_dataclass replace",
+    "dataclasses": "FrozenInstanceError InitVar KW_ONLY MISSING field fields is_dataclass replace",
     "abc": "ABC",
 }
 """Module → its names that programs may use; `*`: all public ones."""
@@ -52,7 +52,7 @@ NUMPY = (
 _REPLACED: dict[str, dict[str, Any]] = {
     "typing": hints.TYPING,
     "functools": {"total_ordering": guards.total_ordering, "wraps": guards.wraps},
-    "dataclasses": {"dataclass": guards.dataclass},
+    "dataclasses": {"dataclass": guards.dataclass, "asdict": guards.asdict, "astuple": guards.astuple},
     "abc": {"abstractmethod": guards.abstractmethod, "ABCMeta": guards.AbstractMeta()},
 }
 _QUIET = {"errstate": guards.errstate, "seterr": guards.seterr, "set_printoptions": guards.nothing}
@@ -62,10 +62,10 @@ _MUTABLE = (list, dict, set, bytearray, ModuleType)
 
 
 class _Facade:
-    """Base of facades; each has a class of its own, named after the module, for the sake of error messages."""
+    """Base of facades; each has a class of its own, named after the module, for the sake of error messages.
 
-    def __init__(self, names: Mapping[str, Any]) -> None:
-        vars(self).update(names)  # an instance's dict is what Python reads fastest
+    It is filled from outside: a method that could do that might be called on any object.
+    """
 
     def __repr__(self) -> str:
         return f"<module {type(self).__name__}>"
@@ -81,7 +81,8 @@ class _Facade:
 
 
 def _facade(module: str, names: Mapping[str, Any]) -> _Facade:
-    made: _Facade = type(module, (_Facade,), {})(names)
+    made: _Facade = type(module, (_Facade,), {})()
+    vars(made).update(names)  # an instance's dict is what Python reads fastest
     return made
 
 
@@ -135,6 +136,8 @@ class Importer:
             tree.setdefault(module, {}).update(names)
         if compat:
             tree["numpy"] |= _QUIET
+            # Its constructor takes any memory for its own; and fresh memory holds what was in it before.
+            tree["numpy"] |= {"ndarray": hints.Checked(import_module("numpy").ndarray), "empty": tree["numpy"]["zeros"]}
             tree["scipy.stats"] = {"beta": _Beta()}
         self._globals = {**guards.GLOBALS, "__builtins__": {**guards.BUILTINS, "__import__": _importer(_tree(tree))}}
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from autotts.errors import OUTCOMES, Crashed, MemoryLimit, PolicyViolation, ProgramError
 from autotts.sandbox.policy import FILENAME
+from autotts.sandbox.rules import plain_name
 
 __all__ = ["MAX_FAULT", "decode", "describe", "encode", "line_of_frame", "line_of_traceback"]
 
@@ -37,7 +38,8 @@ def line_of_frame(frame: FrameType | None) -> int | None:
 def describe(error: BaseException, where: str) -> ProgramError:
     """Whatever ended a program, as a typed outcome with line and place."""
     line = line_of_traceback(error.__traceback__)
-    if isinstance(error, ProgramError):
+    if type(error) in OUTCOMES.values():  # not a class of the program's own that is derived from one
+        assert isinstance(error, ProgramError)
         found: ProgramError = type(error)(error.message, error.line, error.where)
     elif isinstance(error, MemoryError):
         found = MemoryLimit("asked for more memory than it may have")
@@ -52,7 +54,7 @@ def describe(error: BaseException, where: str) -> ProgramError:
 
 def _text(error: BaseException) -> str:
     try:
-        return str(error)[:_MESSAGE]
+        return plain_name(str(error)[:_MESSAGE])
     except BaseException as inner:  # a program's own __str__ may do anything, leaving included
         return f"(its text cannot be read: {type(inner).__name__})"
 

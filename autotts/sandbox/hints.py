@@ -9,7 +9,7 @@ import collections.abc
 import typing
 from typing import Any
 
-__all__ = ["TYPING"]
+__all__ = ["TYPING", "Checked"]
 
 
 class _Hint:
@@ -42,6 +42,29 @@ class _Hint:
         if self._origin is None:
             raise TypeError(f"{self!r} cannot be used with isinstance()")
         return isinstance(thing, self._origin)
+
+
+class Checked:
+    """Stands for a class in `isinstance` and in annotations; it cannot be called or derived from."""
+
+    __slots__ = ("_kind",)
+
+    def __init__(self, kind: type) -> None:
+        self._kind = kind
+
+    def __repr__(self) -> str:
+        return f"<class {self._kind.__name__}, for isinstance only>"
+
+    def __instancecheck__(self, thing: object) -> bool:
+        return isinstance(thing, self._kind)
+
+    def __getitem__(self, _arguments: object) -> Checked:
+        return self
+
+    def __or__(self, _other: object) -> Checked:
+        return self
+
+    __ror__ = __or__
 
 
 class _Base:

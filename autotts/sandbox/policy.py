@@ -2,7 +2,9 @@
 
 The jail is the security; the policy gives early, readable feedback and blocks memory between episodes. Reads, calls,
 iteration and subscripts stay native (the stock guards cost a factor of 2.4 to 4); stores to attributes go through
-`_write_`, reads of `format` and `format_map` through `_format_`. Annotations are dropped: they cost time, and can
+`_write_`, reads of `format` and `format_map` through `_format_`, of double-underscore methods through `_method_`.
+Private names (one underscore) are renamed throughout, to names that nothing but the program's own objects can have: so
+they too are read natively, and `episode._source` finds nothing. Annotations are dropped: they cost time, and can
 execute. Whatever kind of node is not listed here or in the base class is refused.
 """
 
@@ -26,6 +28,7 @@ from autotts.sandbox.rules import (
     PUBLIC_UNDERSCORE,
     READABLE,
     forbidden_attribute,
+    own_name,
 )
 
 __all__ = ["FILENAME", "MAX_SOURCE", "compile_program"]
@@ -51,6 +54,7 @@ class _Facts:
         self.names: set[str] = set()
         self.classes: set[str] = set()
         self.attributes: set[str] = set(PUBLIC_UNDERSCORE)
+        self.keywords: set[str] = set()
         for node in ast.walk(tree):
             self._look(node)
 
@@ -61,6 +65,7 @@ class _Facts:
             self.attributes.add(node.attr)
         elif isinstance(node, ast.arg):
             self.names.add(node.arg)
+            self.keywords.add(node.arg)
         elif isinstance(node, ast.FunctionDef):
             self.names.add(node.name)
         elif isinstance(node, ast.alias):
@@ -82,6 +87,7 @@ class _Facts:
         for target in targets:
             if isinstance(target, ast.Name):
                 self.attributes.add(target.id)
+                self.keywords.add(target.id)
                 if target.id == "__slots__" and isinstance(part, ast.Assign):
                     self.attributes |= {c.value for c in ast.walk(part.value) if _is_text(c)}  # type: ignore[attr-defined]
 
@@ -139,6 +145,7 @@ class _Policy(RestrictingNodeTransformer):
             if node.id in READABLE:
                 return node
         self.check_name(node, node.id)
+        node.id = own_name(node.id)
         return node
 
     def visit_Attribute(self, node: ast.Attribute) -> ast.AST:
@@ -154,8 +161,11 @@ class _Policy(RestrictingNodeTransformer):
         elif name.startswith("_") and reading and name not in self._facts.attributes:
             self.error(node, f"`.{name}` is private to an object that this program did not make; use what is public")
         node = self.native(node)
+        node.attr = own_name(name)
         if not reading:
             node.value = _call("_write_", node.value)
+        elif name in METHODS:
+            return _call("_method_", node.value, ast.copy_location(ast.Constant(name), node))
         elif name in ("format", "format_map"):
             return _call("_format_", node.value, ast.copy_location(ast.Constant(name), node))
         return node
@@ -173,6 +183,8 @@ class _Policy(RestrictingNodeTransformer):
         """Keyword arguments become attributes and keys in many a constructor."""
         if node.arg is not None and node.arg.startswith("__"):
             self.error(node, f"the keyword `{node.arg}` begins with two underscores; use one or none")
+        elif node.arg in self._facts.keywords:
+            node.arg = own_name(node.arg)
         return self.native(node)
 
     # ---- definitions -------------------------------------------------------------------------------------------
@@ -180,6 +192,7 @@ class _Policy(RestrictingNodeTransformer):
     def visit_ClassDef(self, node: ast.ClassDef) -> ast.AST:
         """Classes, without keywords, for a metaclass could do anything; but ABCMeta, which `ABC` brings as well."""
         self.check_name(node, node.name)
+        node.name = own_name(node.name)
         abstract = [_is_abc_meta(keyword) for keyword in node.keywords]
         if not all(abstract):
             self.error(
@@ -195,6 +208,7 @@ class _Policy(RestrictingNodeTransformer):
     def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
         """Functions; in classes, the listed double-underscore methods too."""
         self.check_name(node, node.name, allow_magic_methods=self._scopes[-1] == "class")
+        node.name = own_name(node.name)
         node.returns = None
         return self._within("function", node)
 
@@ -205,12 +219,15 @@ class _Policy(RestrictingNodeTransformer):
     def visit_arg(self, node: ast.arg) -> ast.AST:
         """Parameters of every kind, positional-only ones included."""
         self.check_name(node, node.arg)
+        node.arg = own_name(node.arg)
         node.annotation = None
         return node
 
     def visit_AnnAssign(self, node: ast.AnnAssign) -> ast.AST:
         """Annotated assignments: only the fields of a class keep something like an annotation."""
         target, scope = node.target, self._scopes[-1]
+        if scope == "class" and _names(target, "__slots__"):
+            self.error(node, "`__slots__` cannot be annotated here; leave the annotation out")
         if scope == "class":
             node.annotation = _marker(node.annotation)
         elif scope == "function":
@@ -224,6 +241,24 @@ class _Policy(RestrictingNodeTransformer):
         node.target = self.visit(target)
         node.value = None if node.value is None else self.visit(node.value)
         return node
+
+    def visit_Assign(self, node: ast.Assign) -> ast.AST:
+        """Assignments; the names in `__slots__` are an interface to the class's making, so they have to be in sight."""
+        if self._scopes[-1] != "class" or not any(_names(target, "__slots__") for target in node.targets):
+            return self.native(node)
+        self._check_slots(node)
+        node.targets = [t if _names(t, "__slots__") else self.visit(t) for t in node.targets]
+        return node
+
+    def _check_slots(self, node: ast.Assign) -> None:
+        parts = node.value.elts if isinstance(node.value, ast.Tuple | ast.List) else [node.value]
+        for part in parts:
+            if not (isinstance(part, ast.Constant) and isinstance(part.value, str)):
+                self.error(node, "`__slots__` has to be names in quotes, in a tuple; write them out")
+            elif part.value.startswith("__"):
+                self.error(node, f"the slot `{part.value}` begins with two underscores; use one or none")
+            else:
+                part.value = own_name(part.value)
 
     # ---- statements that bind names ----------------------------------------------------------------------------
 
@@ -251,37 +286,44 @@ class _Policy(RestrictingNodeTransformer):
             elif alias.name.startswith("_") or "._" in alias.name:
                 self.error(node, f"`{alias.name}` is private; import what is public")
             self.check_name(node, alias.asname or alias.name.partition(".")[0])
+            alias.asname = own_name(alias.asname) if alias.asname else None
 
     def visit_ExceptHandler(self, node: ast.ExceptHandler) -> ast.AST:
         """Handlers bind the exception."""
         self.check_name(node, node.name)
+        node.name = _bound(node.name)
         return self.native(node)
 
     def visit_Global(self, node: ast.Global) -> ast.AST:
         """Globals of the program; fresh in every episode."""
         for name in node.names:
             self.check_name(node, name)
+        node.names = [own_name(name) for name in node.names]
         return node
 
     def visit_Nonlocal(self, node: ast.Nonlocal) -> ast.AST:
         """Variables of the function around."""
         for name in node.names:
             self.check_name(node, name)
+        node.names = [own_name(name) for name in node.names]
         return node
 
     def visit_MatchAs(self, node: ast.MatchAs) -> ast.AST:
         """Captures."""
         self.check_name(node, node.name)
+        node.name = _bound(node.name)
         return self.native(node)
 
     def visit_MatchStar(self, node: ast.MatchStar) -> ast.AST:
         """Captures of the rest of a sequence."""
         self.check_name(node, node.name)
+        node.name = _bound(node.name)
         return self.native(node)
 
     def visit_MatchMapping(self, node: ast.MatchMapping) -> ast.AST:
         """Captures of the rest of a mapping."""
         self.check_name(node, node.rest)
+        node.rest = _bound(node.rest)
         return self.native(node)
 
     def visit_comprehension(self, node: ast.comprehension) -> ast.AST:
@@ -300,7 +342,7 @@ class _Policy(RestrictingNodeTransformer):
 
 
 for _kind in (
-    "Module Expr Assign AugAssign Delete For While If With withitem Try Raise Assert Pass Break Continue Return",
+    "Module Expr AugAssign Delete For While If With withitem Try Raise Assert Pass Break Continue Return",
     "Yield YieldFrom Call Subscript Slice Starred Tuple List Dict Set ListComp SetComp DictComp GeneratorExp IfExp",
     "BoolOp BinOp UnaryOp Compare NamedExpr JoinedStr FormattedValue Constant arguments",
     "Match match_case MatchValue MatchSingleton MatchSequence MatchOr",
@@ -308,6 +350,14 @@ for _kind in (
     for _name in _kind.split():
         # The base class rewrites some of these into guarded calls; here Python itself does them.
         setattr(_Policy, f"visit_{_name}", _Policy.native)
+
+
+def _bound(name: str | None) -> str | None:
+    return None if name is None else own_name(name)
+
+
+def _names(target: ast.expr, name: str) -> bool:
+    return isinstance(target, ast.Name) and target.id == name
 
 
 def _call(function: str, *arguments: ast.expr) -> ast.Call:

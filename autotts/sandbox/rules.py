@@ -13,6 +13,8 @@ __all__ = [
     "PUBLIC_UNDERSCORE",
     "READABLE",
     "forbidden_attribute",
+    "own_name",
+    "plain_name",
 ]
 
 METHODS = frozenset(
@@ -82,8 +84,8 @@ METHODS = frozenset(
 )
 """Double-underscore methods that a class may define, and call on `super()` or on a class of the program."""
 
-CLASS_NAMES = METHODS | {"__slots__", "__match_args__", "__doc__"}
-"""Double-underscore names that the body of a class may set."""
+CLASS_NAMES = METHODS | {"__match_args__", "__doc__"}
+"""Double-underscore names that the body of a class may set; `__slots__` too, in one form only."""
 
 MODULE_NAMES = frozenset({"__doc__", "__all__", "__author__", "__version__"})
 """Double-underscore names that a program may set; it may read them and `__name__` too."""
@@ -91,8 +93,12 @@ MODULE_NAMES = frozenset({"__doc__", "__all__", "__author__", "__version__"})
 READABLE = frozenset({"__name__", "__doc__"})
 """Double-underscore attributes that hold nothing but text."""
 
-PUBLIC_UNDERSCORE = frozenset({"_replace", "_asdict", "_fields", "_make", "_field_defaults"})
-"""The public interface of named tuples."""
+PUBLIC_UNDERSCORE = frozenset({"_replace", "_asdict", "_fields", "_make"})
+"""The public interface of named tuples (but `_field_defaults`, a dict that all of a class share)."""
+
+_MARK = "\N{MIDDLE DOT}"
+"""Ends every private name of a program once it is compiled. No trusted object has such names, no program can write them
+(ASCII only), and they may stand in names."""
 
 FORBIDDEN_NAMES = {
     "exec": "write the code itself",
@@ -122,6 +128,8 @@ _FORBIDDEN = {
     "register": "of an abstract class would outlive the episode; give a method of your own another name",
     "ctypes": "leads to raw memory; leave it out",
     "tofile": "writes files; a controller has none",
+    "metadata": "of a field leads to a dict that all fields share; give the attribute another name",
+    "resize": "of an array leaves others without their memory; make a new array",
     "dump": "writes files; a controller has none",
     "dumps": "makes code out of data; leave it out",
     "func_globals": "leads out of the program; leave it out",
@@ -144,6 +152,17 @@ ADVICE = {
     "TypeVarTuple": "type parameters in brackets are not available; leave them out",
 }
 """Constructs that are refused as such."""
+
+
+def own_name(name: str) -> str:
+    """What a program's private name (one underscore in front) is compiled to; any other name stays as it is."""
+    private = name.startswith("_") and not name.startswith("__") and len(name) > 1 and name not in PUBLIC_UNDERSCORE
+    return name + _MARK if private and not name.endswith(_MARK) else name
+
+
+def plain_name(text: str) -> str:
+    """A name, or a text that mentions names, as the program wrote it."""
+    return text.replace(_MARK, "")
 
 
 def forbidden_attribute(name: str) -> str | None:

@@ -5,6 +5,7 @@ from autotts.testing.hostile.channel import CHANNEL
 from autotts.testing.hostile.cheats import CHEATS
 from autotts.testing.hostile.compiler import COMPILER
 from autotts.testing.hostile.cpu import CPU
+from autotts.testing.hostile.escapes import CLASS_STYLE, ESCAPES
 from autotts.testing.hostile.files import FILES
 from autotts.testing.hostile.language import LANGUAGE
 from autotts.testing.hostile.leaving import LEAVING
@@ -28,6 +29,8 @@ ATTACKS: tuple[Attack, ...] = (
     *OTHERS,
     *CHANNEL,
     *LANGUAGE,
+    *ESCAPES,
+    *CLASS_STYLE,
     *CHEATS,
 )
 """All of them."""
