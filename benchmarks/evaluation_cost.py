@@ -20,6 +20,7 @@ from statistics import median
 from typing import Any
 
 from autotts.evaluation import Evaluator, Protocol, even_betas, shipped
+from autotts.evaluation.shards import _job
 from autotts.replay import Environment, Episode, TableSource, load_environments, table_of
 from autotts.sandbox import Limits, Sandbox, SandboxFactory, find_sandbox
 from autotts.sandbox.docker.engine import survey
@@ -93,7 +94,8 @@ def starts(environments: list[Environment], sandbox: SandboxFactory) -> str:
     with Evaluator(environments, workers=1, sandbox=sandbox) as evaluator:
         evaluator.check(program)
         prepared = evaluator._prepared[0]
-        job = prepared.job(program, "host", [0.5], overrides={}, names=[], episodes=[(0, 64)])
+        protocol = Protocol((0.5,), (0,))
+        job = _job(program, protocol, [0.5], mode="host", worlds=[prepared.host_world], episodes=[(0, 64)])
         for _ in range(50):
             start = time.perf_counter()
             with evaluator._sandbox(False).spawn("autotts.sandbox.jail:report") as child:

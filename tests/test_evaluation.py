@@ -12,6 +12,7 @@ import pytest
 
 from autotts.errors import Crashed, InadmissibleAction, InputError, LookAhead, Nondeterministic, PolicyViolation
 from autotts.evaluation import Evaluator, Program, Protocol, load_program, parse_betas, shipped
+from autotts.evaluation.shards import _job
 from autotts.replay import Environment, load_environment
 from autotts.sandbox import Limits
 from tests.small import small_environment
@@ -170,12 +171,12 @@ def test_a_refused_return_has_its_line() -> None:
         late = REFUSED_RETURN.replace('"204"', '"204" if episode.interval == 500 and len(answer) == 2 else None')
         prepared = evaluator._prepared[0]
         assert evaluator.check(Program.from_source(late.replace("== 2", "== 9")))
-        job = {"overrides": {}, "episodes": [[0, 16]], "names": []}
+        more = {"worlds": [prepared.host_world], "episodes": [[0, 16]]}
         with pytest.raises(InadmissibleAction) as caught, evaluator._spawn(Program(late), Limits()) as child:
-            child.send(prepared.job(Program(late), "host", [0.5], **job))
+            child.send(_job(Program(late), Protocol((0.5,), (0,)), [0.5], mode="host", **more))
             child.recv()
             with evaluator._referees.one() as referee:
-                referee.serve(child, 0, [(0, 0)])
+                referee.serve(child, [(0, 0, 0)])
     assert caught.value.line == 9
 
 

@@ -24,8 +24,8 @@ TABLE = Table([[3, 3, 4], [5], [3, 0, 3]], [1200, 300, 1500])
 
 def shard(kappa: int = 0, n_betas: int = 2) -> referee._Shard:
     return referee._Shard(
-        referee._World([TABLE] * 2, 500, kappa, 64, ["logprob"]),
-        [(s, q) for _ in range(n_betas) for s in (0, 1) for q in (0, 1)],
+        [referee._World([TABLE] * 2, 500, kappa, 64, ["logprob"])],
+        [(0, s, q) for _ in range(n_betas) for s in (0, 1) for q in (0, 1)],
     )
 
 
@@ -174,7 +174,7 @@ def test_a_child_that_cheats_on_the_wire_ends_typed_and_the_referee_serves_the_n
                 pytest.raises(outcome),
             ):
                 assert child.recv() == b"knobs"
-                one.serve(child, 0, [(0, 0), (0, 1)])
+                one.serve(child, [(0, 0, 0), (0, 0, 1)])
         assert len(referees._all) == 1
         (result,) = evaluator.run(shipped("sc"), Protocol((0.3,), (0,)), "confirm")
         assert result.tokens.sum() > 0

@@ -23,9 +23,9 @@ Knobs = dict[str, float]
 Solve = Callable[[Episode, Knobs], int]
 
 
-def host_episodes(channel: Channel, job: dict[str, Any], schedules: Sequence[Knobs], solve: Solve) -> None:
+def host_episodes(channel: Channel, job: dict[str, Any], schedule: Knobs, solve: Solve) -> None:
     """Play all host episodes of a shard; the host keeps the figures."""
-    due = _episodes(job, schedules, solve)
+    due = _episodes(job, schedule, solve)
     running: dict[int, tuple[str, greenlet]] = {}
     outbox: list[int] = []
 
@@ -51,16 +51,16 @@ def host_episodes(channel: Channel, job: dict[str, Any], schedules: Sequence[Kno
                 resume(number, reply)
 
 
-def _episodes(job: dict[str, Any], schedules: Sequence[Knobs], solve: Solve) -> Iterator[tuple[int, str, greenlet]]:
+def _episodes(job: dict[str, Any], schedule: Knobs, solve: Solve) -> Iterator[tuple[int, str, greenlet]]:
     """Number, place in words, and task of every episode; which question it is, the host keeps to itself."""
-    for number, (beta, n_branches) in enumerate(job["episodes"]):
-        source = HostSource(n_branches, job["kappa_probe"], job["names"])
-        yield number, episode_words(number), greenlet(_episode(source, job, schedules[beta], solve))
+    for number, (world, n_branches) in enumerate(job["episodes"]):
+        yield number, episode_words(number), greenlet(_episode(job["worlds"][world], n_branches, schedule, solve))
 
 
-def _episode(source: HostSource, job: dict[str, Any], knobs: Knobs, solve: Solve) -> Callable[[], list[int]]:
+def _episode(world: dict[str, Any], n_branches: int, knobs: Knobs, solve: Solve) -> Callable[[], list[int]]:
     """An episode as a task: it asks by switching to whoever resumed it, and returns its last message."""
-    return lambda: source.last_message(solve(Episode(source, job["interval"], job["kappa_probe"]), knobs))
+    source = HostSource(n_branches, world["kappa_probe"], world["names"])
+    return lambda: source.last_message(solve(Episode(source, world["interval"], world["kappa_probe"]), knobs))
 
 
 def _parts(message: list[int]) -> Iterator[tuple[int, list[int]]]:

@@ -42,7 +42,7 @@ def main(channel: Channel) -> None:
     knobs = runner.schedules()
     channel.send(json.dumps(knobs).encode())
     if job["mode"] == "host":
-        host_episodes(channel, job, knobs, runner.solve)
+        host_episodes(channel, job, knobs[0], runner.solve)
     else:
         _run_table(channel, job, runner, knobs)
 

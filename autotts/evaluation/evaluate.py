@@ -1,8 +1,8 @@
 """Evaluate programs in the jail and score them on the host.
 
-An evaluation is split into shards (environment × part of the β), each run by a child of its own. *Screening* plays
-table episodes inside the child (fast); *confirming* plays host episodes: the child asks by a pipe, the host reveals,
-counts and refuses, so that nothing unrevealed is ever within the program's reach.
+An evaluation is split into shards, each run by a child of its own. *Screening* plays table episodes inside the child
+(fast); *confirming* plays host episodes: the child asks by a pipe, the host reveals, counts and refuses. So nothing
+unrevealed is ever within the program's reach, and no child sees a question twice.
 """
 
 from __future__ import annotations
@@ -11,10 +11,11 @@ import math
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import ClassVar, Literal
+from functools import partial
+from typing import ClassVar, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +25,7 @@ from autotts.evaluation.program import Program
 from autotts.evaluation.protocol import Protocol
 from autotts.evaluation.referees import Referees
 from autotts.evaluation.results import EnvironmentResult, disagreement, joined, scored
-from autotts.evaluation.shards import Prepared, Shard, host_blocks, knobs_of, table_blocks
+from autotts.evaluation.shards import Prepared, host_blocks, knobs_of, table_blocks
 from autotts.evaluation.wire import RECORD, pack_tables
 from autotts.replay import Environment
 from autotts.sandbox import Child, Limits, Sandbox, SandboxFactory
@@ -33,6 +34,8 @@ __all__ = ["EnvironmentResult", "Evaluator", "Source"]
 
 Source = Literal["screen", "confirm"]
 Ints = NDArray[np.int64]
+Progress = Callable[[float], None]
+T = TypeVar("T")
 
 SMOKE_LIMITS = Limits(cpu_seconds=2.0, wall_seconds=8.0)
 SMOKE_QUESTIONS = 2
@@ -168,10 +171,8 @@ class Evaluator:
         """
         self.admit(program.trusted)
         self._again_if_clock(lambda: self._smoke(program, protocol))
-        shards = list(self._shards(protocol))
-        self._run_shards(shards, lambda shard: self._shard(program, protocol, source, shard), progress)
-        done = [(s.environment, (s.betas, s.result)) for s in shards if s.result is not None]
-        return [joined([part for e, part in done if e == environment]) for environment in range(len(self.environments))]
+        play = self._host_episodes if source == "confirm" else self._table_episodes
+        return play(program, protocol, progress or (lambda _: None))
 
     def confirm(
         self,
@@ -202,57 +203,78 @@ class Evaluator:
 
     # ---- shards ------------------------------------------------------------------------------------------------
 
-    def _shards(self, protocol: Protocol) -> Iterator[Shard]:
-        """Four parts of the β an environment, interleaved: cheap and dear β in each."""
-        parts = min(4, len(protocol.betas))
-        index = 0
-        for part in range(parts):
-            for environment in range(len(self.environments)):
-                yield Shard(index, environment, tuple(range(part, len(protocol.betas), parts)))
-                index += 1
+    def _table_episodes(self, program: Program, protocol: Protocol, progress: Progress) -> list[EnvironmentResult]:
+        """Shards of one environment and a quarter of the β, interleaved: cheap and dear β in each."""
+        n_parts = min(4, len(protocol.betas))
+        parts = [tuple(range(part, len(protocol.betas), n_parts)) for part in range(n_parts)]
+        shards = [(part, prepared) for part in parts for prepared in self._prepared]
 
-    def _run_shards(
-        self,
-        shards: list[Shard],
-        work: Callable[[Shard], EnvironmentResult],
-        progress: Callable[[float], None] | None,
-    ) -> None:
-        """Run all; the failure that stands is the first in order, whatever the timing of the workers."""
-        futures: dict[Future[EnvironmentResult], Shard] = {self._threads.submit(work, s): s for s in shards}
+        def play(part: tuple[int, ...], prepared: Prepared) -> EnvironmentResult:
+            shape = (len(part), len(protocol.seeds), len(prepared.tables), RECORD)
+            with self._child(program, self._limits(math.prod(shape[:-1]))) as child:
+                knobs, blocks = table_blocks(program, protocol, [protocol.betas[b] for b in part], prepared, child)
+            return scored(blocks.reshape(shape), prepared.gold, knobs, len(protocol.seeds))
+
+        results = self._all([partial(play, *shard) for shard in shards], progress)
+        return [
+            joined(list(zip(parts, results[e :: len(self._prepared)], strict=True))) for e in range(len(self._prepared))
+        ]
+
+    def _host_episodes(self, program: Program, protocol: Protocol, progress: Progress) -> list[EnvironmentResult]:
+        """Shards of one β and one seed over all environments: a child sees no question twice.
+
+        So nothing that it learnt in one episode, however it kept it, tells it anything of another.
+        """
+        shards = [(beta, seed) for seed in protocol.seeds for beta in protocol.betas]
+
+        def play(beta: float, seed: int) -> tuple[dict[str, float], list[Ints]]:
+            episodes = sum(len(prepared.tables) for prepared in self._prepared)
+            with self._child(program, self._limits(episodes)) as child, self._referees.one() as referee:
+                return host_blocks(program, protocol, beta, seed, self._prepared, child, referee)
+
+        results = self._all([partial(play, *shard) for shard in shards], progress)
+        n = len(protocol.betas)
+        knobs = tuple(told for told, _ in results[:n])
+        for (beta, seed), (told, _) in zip(shards, results, strict=True):
+            if told != knobs[protocol.betas.index(beta)]:
+                raise Nondeterministic("schedule gave other knobs in another process", where=f"β={beta:g}, seed {seed}")
+        found = []
+        for e, prepared in enumerate(self._prepared):
+            by_seed = [np.stack([blocks[e] for _, blocks in results[k : k + n]]) for k in range(0, len(results), n)]
+            found.append(scored(np.stack(by_seed, axis=1), prepared.gold, knobs, len(protocol.seeds)))
+        return found
+
+    def _all(self, works: Sequence[Callable[[], T]], progress: Progress) -> list[T]:
+        """Do all; the failure that stands is the first in order, whatever the timing of the workers."""
+        futures = {self._threads.submit(work): k for k, work in enumerate(works)}
+        results: dict[int, T] = {}
         failures: dict[int, ProgramError] = {}
         pending = set(futures)
         try:
             while pending:
                 done, pending = wait(pending, return_when=FIRST_COMPLETED)
-                for future in done:
-                    shard = futures[future]
-                    if future.cancelled():
-                        continue
-                    error = future.exception()
-                    if isinstance(error, ProgramError):
-                        failures[shard.index] = error
+                for future in done - {f for f in done if f.cancelled()}:
+                    k, error = futures[future], future.exception()
+                    if error is None:
+                        results[k] = future.result()
+                    elif isinstance(error, ProgramError):
+                        failures[k] = error
                         for other in pending:
-                            if futures[other].index > shard.index:
+                            if futures[other] > k:
                                 other.cancel()
-                    elif error is not None:
-                        raise error
                     else:
-                        shard.result = future.result()
-                if progress is not None:
-                    progress(1 - len(pending) / len(shards))
+                        raise error
+                progress(1 - len(pending) / len(works))
         finally:
             for other in pending:
                 other.cancel()
-        for index in sorted(failures):
-            if not isinstance(failures[index], CpuLimit | WallTimeout):
-                raise failures[index]
+        for k in sorted(failures):
+            if not isinstance(failures[k], CpuLimit | WallTimeout):
+                raise failures[k]
             # The clock may have been the machine's fault: once more, alone, before it stands.
-            shards[index].result = work(shards[index])
-        # A shard behind a clock outcome that did not stand was cancelled: run what is missing.
-        missing = [shard for shard in shards if shard.result is None]
-        if missing:
-            for shard in missing:
-                shard.result = work(shard)
+            results[k] = works[k]()
+        # Work behind a clock outcome that did not stand was cancelled: do what is missing.
+        return [results[k] if k in results else work() for k, work in enumerate(works)]
 
     def _again_if_clock(self, work: Callable[[], tuple[dict[str, float], ...]]) -> tuple[dict[str, float], ...]:
         try:
@@ -269,11 +291,10 @@ class Evaluator:
         prepared = self._prepared[0]
         betas = sorted({protocol.betas[0], protocol.betas[len(protocol.betas) // 2], protocol.betas[-1]})
         tables = prepared.tables[:SMOKE_QUESTIONS]
-        job = prepared.job(
+        job = prepared.table_job(
             program,
-            "table",
+            protocol,
             betas,
-            overrides=dict(protocol.overrides),
             seeds=list(protocol.seeds[:1]),
             signals=[table.signals for table in tables],
         )
@@ -290,18 +311,6 @@ class Evaluator:
 
     def _spawn(self, program: Program, limits: Limits) -> Child:
         return self._sandbox(program.class_name is not None).spawn(self._entry, limits)
-
-    def _shard(self, program: Program, protocol: Protocol, source: Source, shard: Shard) -> EnvironmentResult:
-        prepared = self._prepared[shard.environment]
-        shape = (len(shard.betas), len(protocol.seeds), len(prepared.tables), RECORD)
-        with self._child(program, self._limits(math.prod(shape[:-1]))) as child:
-            betas = [protocol.betas[b] for b in shard.betas]
-            if source == "confirm":
-                with self._referees.one() as referee:
-                    knobs, blocks = host_blocks(program, protocol, betas, prepared, child, referee, shard)
-            else:
-                knobs, blocks = table_blocks(program, protocol, betas, prepared, child)
-        return scored(blocks.reshape(shape), prepared.gold, knobs, len(protocol.seeds))
 
     @contextmanager
     def _child(self, program: Program, limits: Limits) -> Iterator[Child]:

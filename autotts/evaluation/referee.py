@@ -17,7 +17,17 @@ from itertools import chain
 from typing import Any
 
 from autotts.errors import OutputLimit, ProgramError
-from autotts.evaluation.wire import OP_END, OP_SIGNAL, TOGETHER, digest_of, numbers_of, pack, unpack, unpack_tables
+from autotts.evaluation.wire import (
+    MAX_BATCH,
+    OP_END,
+    OP_SIGNAL,
+    TOGETHER,
+    digest_of,
+    numbers_of,
+    pack,
+    unpack,
+    unpack_tables,
+)
 from autotts.replay.episode import OP_ADVANCE, OP_FINISH, OP_OPEN, OP_PROBE, OP_PRUNE, Episode
 from autotts.replay.source import Table, TableSource
 from autotts.sandbox import faults
@@ -49,7 +59,7 @@ class _Line:
     """The lent stream to a child."""
 
     def __init__(self, fd: int, ahead: bytes, room: int) -> None:
-        self._frames = Frames(fd, room, ahead)
+        self._frames = Frames(fd, min(room, MAX_BATCH), ahead)
         self._room = room
 
     def recv(self) -> list[int]:
@@ -114,6 +124,8 @@ class _Play:
     def _other(self, op: int, n: int, branches: list[int]) -> list[int]:
         """Reply with what an action cost and ended, and with the answers that were paid for."""
         episode, source = self._episode, self._source
+        if not n and op != OP_END:
+            raise OutputLimit("a message to the host asks for nothing")  # a child that waits would wait for free
         tokens, sequential, ended = episode.tokens, episode.sequential_tokens, len(episode._finished)
         if op == OP_ADVANCE:
             episode.advance(branches)
@@ -161,10 +173,10 @@ class _Play:
 
 
 class _Shard:
-    """All episodes of a shard, (seed, question) each; they begin in order and end in any."""
+    """All episodes of a shard, (world, seed, question) each; they begin in order and end in any."""
 
-    def __init__(self, world: _World, episodes: Sequence[Sequence[int]]) -> None:
-        self._world = world
+    def __init__(self, worlds: Sequence[_World], episodes: Sequence[Sequence[int]]) -> None:
+        self._worlds = worlds
         self._episodes = episodes
         self._begun = 0
         self._plays: dict[int, _Play] = {}
@@ -195,9 +207,10 @@ class _Shard:
     def _begin(self, number: int) -> _Play:
         if number != self._begun or number >= len(self._records) or len(self._plays) >= TOGETHER:
             raise OutputLimit(f"a message to the host is about episode {number}, which is not due")
-        seed, question = self._episodes[number]
+        world, seed, question = self._episodes[number]
         self._begun += 1
-        self._plays[number] = play = _Play(self._world, self._world.tables[question], seed)
+        played = self._worlds[world]
+        self._plays[number] = play = _Play(played, played.tables[question], seed)
         return play
 
     def records(self) -> bytes:
@@ -240,7 +253,7 @@ def main(descriptor: int, _: Sequence[str]) -> None:
 
 def _serve(fd: int, request: dict[str, Any], worlds: Sequence[_World]) -> bytes:
     line = _Line(fd, bytes.fromhex(request["ahead"]), request["room"])
-    shard = _Shard(worlds[request["environment"]], request["episodes"])
+    shard = _Shard(worlds, request["episodes"])
     while shard.left:
         replies = shard.batch(line.recv())
         if replies:

@@ -54,14 +54,14 @@ class Referee:
             self.close()
             raise
 
-    def serve(self, child: Child, environment: int, episodes: Sequence[tuple[int, int]]) -> bytes:
-        """Let it serve host episodes, (seed, question) each, in that order; their records.
+    def serve(self, child: Child, episodes: Sequence[tuple[int, int, int]]) -> bytes:
+        """Let it serve host episodes, (world, seed, question) each, in that order; their records.
 
         Raises:
             ProgramError: an inadmissible action, a malformed message, the child's end, or its time is up.
         """
         fd, ahead, room = child.lend()
-        shard = {"environment": environment, "episodes": episodes, "ahead": ahead.hex(), "room": room}
+        shard = {"episodes": episodes, "ahead": ahead.hex(), "room": room}
         self._ask(shard, [fd])
         if not self._comes(child.wall_left):
             child.close()  # which ends the referee's wait for it

@@ -8,7 +8,6 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import product
 from typing import Any
 
 import numpy as np
@@ -18,13 +17,12 @@ from autotts.errors import OutputLimit, ProgramError
 from autotts.evaluation.program import Program
 from autotts.evaluation.protocol import Protocol
 from autotts.evaluation.referees import Referee, World
-from autotts.evaluation.results import EnvironmentResult
-from autotts.evaluation.wire import MAX_KNOBS, MAX_NAME, RECORD, episode_number, pack_tables
+from autotts.evaluation.wire import MAX_KNOBS, MAX_NAME, MAX_SCHEDULE, RECORD, episode_number, pack_tables
 from autotts.replay import Environment, table_of
 from autotts.replay.source import Table
 from autotts.sandbox import Child
 
-__all__ = ["Prepared", "Shard", "host_blocks", "knobs_of", "table_blocks"]
+__all__ = ["Prepared", "host_blocks", "knobs_of", "table_blocks"]
 
 Ints = NDArray[np.int64]
 Knobs = tuple[dict[str, float], ...]
@@ -56,6 +54,13 @@ class Prepared:
         return np.array(most, dtype=np.int64)
 
     @property
+    def host_world(self) -> dict[str, Any]:
+        """What a child that confirms is told of it."""
+        environment = self.environment
+        rules = {"interval": environment.interval, "kappa_probe": environment.kappa_probe}
+        return {**rules, "names": list(self.signal_names)}
+
+    @property
     def world(self) -> World:
         """What a referee gets: no gold."""
         header = {
@@ -76,32 +81,17 @@ class Prepared:
         gold = np.array([gold for _, gold in pairs], dtype=np.int64)
         return cls(environment, tables, gold, pack_tables(tables), tuple(names))
 
-    def job(self, program: Program, mode: str, betas: Sequence[float], **more: Any) -> bytes:
-        """What a child is told to do: everything in it is safe to know."""
+    def table_job(self, program: Program, protocol: Protocol, betas: Sequence[float], **more: Any) -> bytes:
+        """What a child that screens is told; the tables follow."""
         environment = self.environment
-        return json.dumps(
-            {
-                "source": program.source,
-                "class_name": program.class_name,
-                "mode": mode,
-                "betas": list(betas),
-                "environment": environment.name,
-                "interval": environment.interval,
-                "kappa_probe": environment.kappa_probe,
-                "max_branches": environment.max_branches,
-                **more,
-            }
-        ).encode()
+        place = {"environment": environment.name, "interval": environment.interval}
+        rules = {"kappa_probe": environment.kappa_probe, "max_branches": environment.max_branches}
+        return _job(program, protocol, betas, mode="table", **place, **rules, **more)
 
 
-@dataclass
-class Shard:
-    """An environment × part of the β, and in the end its result."""
-
-    index: int
-    environment: int
-    betas: tuple[int, ...]
-    result: EnvironmentResult | None = None
+def _job(program: Program, protocol: Protocol, betas: Sequence[float], **more: Any) -> bytes:
+    common = {"source": program.source, "class_name": program.class_name, "betas": list(betas)}
+    return json.dumps({**common, "overrides": dict(protocol.overrides), **more}).encode()
 
 
 def table_blocks(
@@ -109,11 +99,11 @@ def table_blocks(
 ) -> tuple[Knobs, Ints]:
     """Knobs, and records of all episodes: one frame an β."""
     more = {"seeds": list(protocol.seeds), "signals": [table.signals for table in prepared.tables]}
-    child.send(prepared.job(program, "table", betas, overrides=dict(protocol.overrides), **more))
+    child.send(prepared.table_job(program, protocol, betas, **more))
     child.send(prepared.packed)
-    knobs = knobs_of(child.recv(), len(betas))
-    frames = [child.recv() for _ in betas]
+    knobs = knobs_of(child.recv(MAX_SCHEDULE), len(betas))
     due = 8 * len(protocol.seeds) * len(prepared.tables) * RECORD
+    frames = [child.recv(due) for _ in betas]
     for frame in frames:
         if len(frame) != due:
             raise OutputLimit(f"a result of {len(frame)} bytes where {due} are due")
@@ -138,36 +128,33 @@ def _possible(records: Ints, prepared: Prepared) -> bool:
 def host_blocks(
     program: Program,
     protocol: Protocol,
-    betas: Sequence[float],
-    prepared: Prepared,
+    beta: float,
+    seed: int,
+    prepared: Sequence[Prepared],
     child: Child,
     referee: Referee,
-    shard: Shard,
-) -> tuple[Knobs, Ints]:
-    """Knobs, and records of all episodes, which a referee kept."""
-    order = list(product(range(len(betas)), protocol.seeds, range(len(prepared.tables))))
-    # Of an episode the child knows its β and nothing else, and the order is the host's secret (it follows from the
-    # gold): a program that remembers episodes in spite of all cannot tell what it should remember, and as it acts
-    # by what came before, it acts otherwise than when it was screened.
-    secret = f"{prepared.environment.hash}/{program.hash}/{shard.index}"
-    places = random.Random(secret).sample(range(len(order)), len(order))
-    n_branches = prepared.n_branches.tolist()
-    more = {
-        "names": list(prepared.signal_names),
-        "episodes": [(order[k][0], n_branches[order[k][2]]) for k in places],
-    }
-    child.send(prepared.job(program, "host", betas, overrides=dict(protocol.overrides), **more))
-    knobs = knobs_of(child.recv(), len(betas))
+) -> tuple[dict[str, float], list[Ints]]:
+    """Knobs, and an environment's records of shape (questions, RECORD) each, which a referee kept."""
+    order = [(e, question) for e, one in enumerate(prepared) for question in range(len(one.tables))]
+    # Which question an episode is about the child does not know, nor the order, which follows from the gold: so it
+    # cannot look up what somebody wrote into the program about each.
+    secret = "/".join([program.hash, f"{beta}", f"{seed}", *(one.environment.hash for one in prepared)])
+    random.Random(secret).shuffle(order)
+    worlds = [one.host_world for one in prepared]
+    episodes = [(e, int(prepared[e].n_branches[question])) for e, question in order]
+    child.send(_job(program, protocol, [beta], mode="host", worlds=worlds, episodes=episodes))
+    (knobs,) = knobs_of(child.recv(MAX_SCHEDULE), 1)
     try:
-        frame = referee.serve(child, shard.environment, [order[k][1:] for k in places])
+        frame = referee.serve(child, [(e, seed, question) for e, question in order])
     except ProgramError as error:
         number = episode_number(error.where)
-        if number is not None and number < len(places):
-            b, seed, question = order[places[number]]
-            error.where = f"β={betas[b]:g}, {prepared.environment.name}, question {question + 1}, seed {seed}"
+        if number is not None and number < len(order):
+            e, question = order[number]
+            error.where = f"β={beta:g}, {prepared[e].environment.name}, question {question + 1}, seed {seed}"
         raise
-    blocks = np.empty((len(order), RECORD), dtype=np.int64)
-    blocks[places] = np.frombuffer(frame, "<i8").reshape(len(order), RECORD)
+    blocks = [np.empty((len(one.tables), RECORD), dtype=np.int64) for one in prepared]
+    for (e, question), record in zip(order, np.frombuffer(frame, "<i8").reshape(-1, RECORD), strict=True):
+        blocks[e][question] = record
     return knobs, blocks
 
 
@@ -181,7 +168,8 @@ def knobs_of(frame: bytes, n: int) -> Knobs:
         told = json.loads(frame)
     except (ValueError, RecursionError):
         told = None
-    if type(told) is not list or len(told) != n or not all(type(knobs) is dict and _are_knobs(knobs) for knobs in told):
+    good = type(told) is list and len(told) == n and all(type(knobs) is dict and _are_knobs(knobs) for knobs in told)
+    if not good or any(knobs.keys() != told[0].keys() for knobs in told):
         raise OutputLimit("the schedule's frame is not what a schedule gives")
     return tuple(told)
 

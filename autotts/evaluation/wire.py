@@ -15,8 +15,10 @@ from autotts.errors import OutputLimit
 from autotts.replay.source import Table
 
 __all__ = [
+    "MAX_BATCH",
     "MAX_KNOBS",
     "MAX_NAME",
+    "MAX_SCHEDULE",
     "OP_END",
     "OP_SIGNAL",
     "RECORD",
@@ -43,6 +45,12 @@ RECORD = 5
 
 MAX_KNOBS, MAX_NAME = 256, 100
 """Knobs of a schedule, and characters of a knob's name."""
+
+MAX_SCHEDULE = 1 << 22
+"""Bytes of the frame of schedules, which is parsed."""
+
+MAX_BATCH = 1 << 20
+"""Bytes of a child's batch; with all branches of all its episodes in it, it has some 30 KiB."""
 
 
 def episode_words(number: int) -> str:

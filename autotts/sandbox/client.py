@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from autotts.errors import CpuLimit, Crashed, MemoryLimit, OutputLimit, ProgramError, SandboxError, WallTimeout
 from autotts.sandbox import faults
+from autotts.sandbox.faults import MAX_FAULT
 from autotts.sandbox.frames import DATA, FAULT, READY, FrameError, Frames
 from autotts.sandbox.jail import EXIT_CPU, EXIT_MEMORY
 
@@ -65,6 +66,7 @@ class Child:
     def __init__(self, sandbox: Sandbox, number: int, stream: socket.socket, status: int, limits: Limits) -> None:
         stream.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", 0, int(TICK * 1e6)))
         stream.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", int(limits.wall) + 1, 0))
+        # A wait for room in the socket ends by that; one that goes on piece by piece, by the deadline of the frames.
         self._sandbox = sandbox
         self._number = number
         self._stream = stream
@@ -90,21 +92,29 @@ class Child:
         Raises:
             ProgramError: the child has ended, or does not read.
         """
+        start = time.monotonic()
+        self._frames.deadline = start + self._left
         try:
             self._frames.send(data)
         except BlockingIOError:
             raise self.late() from None
         except OSError:
             raise self._last_words() from None
+        self._left -= time.monotonic() - start
 
-    def recv(self) -> bytes:
+    def recv(self, limit: int | None = None) -> bytes:
         """The child's next message.
+
+        Args:
+            limit: bytes that it may have, where that is less than what is left of the child's output.
 
         Raises:
             ProgramError: the fault that it told, how it died, that it took too long or sent too much.
             SandboxError: it could not lock itself in; the program did not run.
         """
         start = time.monotonic()
+        self._frames.deadline = start + self._left
+        self._frames.limit = max(MAX_FAULT, self._room if limit is None else min(limit, self._room))
         while True:
             try:
                 kind, payload = self._frames.recv()
@@ -123,8 +133,10 @@ class Child:
         self._room -= len(payload)
         if self._left < 0:
             raise self.late()
-        if self._room < 0:
-            raise OutputLimit(f"sent more than {self._limits.output_bytes} bytes")
+        if self._room < 0 or (limit is not None and len(payload) > limit):
+            raise OutputLimit(
+                f"sent more than the {self._limits.output_bytes if limit is None else limit} bytes that it may"
+            )
         return payload
 
     def lend(self) -> tuple[int, bytes, int]:

@@ -5,8 +5,10 @@ Where a frame fits into one read, one read is all it takes; that is what makes a
 
 from __future__ import annotations
 
+import math
 import os
 import struct
+import time
 
 __all__ = ["DATA", "FAULT", "READY", "FrameError", "Frames"]
 
@@ -27,14 +29,16 @@ class Frames:
 
     Attributes:
         limit: bytes that a frame's payload may have.
+        deadline: monotonic seconds after which reading and writing end with BlockingIOError, whatever trickles.
         partial: whether a frame is half sent, so that nothing else may be written.
     """
 
-    __slots__ = ("_buffer", "fd", "limit", "partial")
+    __slots__ = ("_buffer", "deadline", "fd", "limit", "partial")
 
     def __init__(self, fd: int, limit: int = 1 << 30, ahead: bytes = b"") -> None:
         self.fd = fd
         self.limit = limit
+        self.deadline = math.inf
         self.partial = False
         self._buffer = ahead
 
@@ -51,6 +55,8 @@ class Frames:
             self.partial = True
             with memoryview(data) as view:
                 while done < len(data):
+                    if time.monotonic() > self.deadline:
+                        raise BlockingIOError
                     done += os.write(self.fd, view[done : done + (1 << 20)])
             self.partial = False
 
@@ -60,7 +66,7 @@ class Frames:
         Raises:
             EOFError: the other side is gone.
             FrameError: a length past the limit.
-            BlockingIOError: the descriptor's receive timeout passed; call again to go on waiting.
+            BlockingIOError: the descriptor's receive timeout or the deadline passed; call again to go on waiting.
         """
         chunk = self._buffer or self._read(_CHUNK)
         while len(chunk) < HEADER:
@@ -88,6 +94,8 @@ class Frames:
         return self._buffer
 
     def _read(self, size: int) -> bytes:
+        if self._buffer and time.monotonic() > self.deadline:
+            raise BlockingIOError  # in the middle of a frame: one that comes byte by byte would go on for hours
         chunk = os.read(self.fd, size)
         if not chunk:
             raise EOFError

@@ -74,9 +74,8 @@ def knobs(data: bytes) -> None:
 
 def ask(data: bytes) -> None:
     """The referee hears a child: it replies, or ends the shard typed; its figures stay possible ones."""
-    shard = referee._Shard(
-        referee._World([TABLE] * 2, 500, data[0] % 2 if data else 0, 64, ["x"]), [(0, 0), (1, 1)] * 4
-    )
+    world = referee._World([TABLE] * 2, 500, len(data) % 2, 64, ["x"])
+    shard = referee._Shard([world], [(0, 0, 0), (0, 1, 1)] * 4)
     with contextlib.suppress(ProgramError):
         for k in range(0, len(data), 64):
             replies = shard.batch(unpack(data[k : k + 64]))
@@ -118,8 +117,9 @@ def _solve(episode: Episode, _: Any) -> int:
 
 def reply(data: bytes) -> None:
     """The child hears a host that lies: its episodes end, one way or another, and so does it."""
-    job = {"episodes": [(0, 8)] * 3, "kappa_probe": 0, "names": [], "interval": 500}
-    task = greenlet(lambda: asking.host_episodes(_Host(data), job, [{}], _solve))  # type: ignore[arg-type]
+    worlds = [{"kappa_probe": 0, "names": [], "interval": 500}]
+    job = {"episodes": [(0, 8)] * 3, "worlds": worlds}
+    task = greenlet(lambda: asking.host_episodes(_Host(data), job, {}, _solve))  # type: ignore[arg-type]
     # The child may fail in any way that Python has: what counts is that it ends.
     with contextlib.suppress(Exception):
         task.switch()
