@@ -12,7 +12,7 @@ import pytest
 
 from autotts.errors import Crashed, InadmissibleAction, InputError, LookAhead, Nondeterministic, PolicyViolation
 from autotts.evaluation import Evaluator, Program, Protocol, load_program, parse_betas, shipped
-from autotts.evaluation.shards import _job
+from autotts.evaluation.shards import Work
 from autotts.replay import Environment, load_environment
 from autotts.sandbox import Limits
 from tests.small import small_environment
@@ -173,7 +173,8 @@ def test_a_refused_return_has_its_line() -> None:
         assert evaluator.check(Program.from_source(late.replace("== 2", "== 9")))
         more = {"worlds": [prepared.host_world], "episodes": [[0, 16]]}
         with pytest.raises(InadmissibleAction) as caught, evaluator._spawn(Program(late), Limits()) as child:
-            child.send(_job(Program(late), Protocol((0.5,), (0,)), [0.5], mode="host", **more))
+            work = Work(Program(late), Protocol((0.5,), (0,)))
+            work.start(child, work.job([0.5], mode="host", **more))
             child.recv()
             with evaluator._referees.one() as referee:
                 referee.serve(child, [(0, 0, 0)])

@@ -25,8 +25,8 @@ from autotts.evaluation.program import Program
 from autotts.evaluation.protocol import Protocol
 from autotts.evaluation.referees import Referees
 from autotts.evaluation.results import EnvironmentResult, disagreement, joined, scored
-from autotts.evaluation.shards import Prepared, host_blocks, knobs_of, table_blocks
-from autotts.evaluation.wire import RECORD, pack_tables
+from autotts.evaluation.shards import Prepared, Work, host_blocks, knobs_of, table_blocks
+from autotts.evaluation.wire import MAX_SCHEDULE, RECORD, pack_tables
 from autotts.replay import Environment
 from autotts.sandbox import Child, Limits, Sandbox, SandboxFactory
 
@@ -148,7 +148,7 @@ class Evaluator:
         """
         self.admit(program.trusted)
         protocol = Protocol(betas=(0.0, 0.5, 1.0), seeds=(0,))
-        return self._again_if_clock(lambda: self._smoke(program, protocol))
+        return self._again_if_clock(lambda: self._smoke(program, protocol))[0]
 
     def run(
         self,
@@ -170,9 +170,9 @@ class Evaluator:
             ProgramError: the typed outcome of the first shard (in order) that failed.
         """
         self.admit(program.trusted)
-        self._again_if_clock(lambda: self._smoke(program, protocol))
+        _, code = self._again_if_clock(lambda: self._smoke(program, protocol))
         play = self._host_episodes if source == "confirm" else self._table_episodes
-        return play(program, protocol, progress or (lambda _: None))
+        return play(Work(program, protocol, code), progress or (lambda _: None))
 
     def confirm(
         self,
@@ -203,16 +203,17 @@ class Evaluator:
 
     # ---- shards ------------------------------------------------------------------------------------------------
 
-    def _table_episodes(self, program: Program, protocol: Protocol, progress: Progress) -> list[EnvironmentResult]:
+    def _table_episodes(self, work: Work, progress: Progress) -> list[EnvironmentResult]:
         """Shards of one environment and a quarter of the β, interleaved: cheap and dear β in each."""
+        protocol = work.protocol
         n_parts = min(4, len(protocol.betas))
         parts = [tuple(range(part, len(protocol.betas), n_parts)) for part in range(n_parts)]
         shards = [(part, prepared) for part in parts for prepared in self._prepared]
 
         def play(part: tuple[int, ...], prepared: Prepared) -> EnvironmentResult:
             shape = (len(part), len(protocol.seeds), len(prepared.tables), RECORD)
-            with self._child(program, self._limits(math.prod(shape[:-1]))) as child:
-                knobs, blocks = table_blocks(program, protocol, [protocol.betas[b] for b in part], prepared, child)
+            with self._child(work.program, self._limits(math.prod(shape[:-1]))) as child:
+                knobs, blocks = table_blocks(work, [protocol.betas[b] for b in part], prepared, child)
             return scored(blocks.reshape(shape), prepared.gold, knobs, len(protocol.seeds))
 
         results = self._all([partial(play, *shard) for shard in shards], progress)
@@ -220,17 +221,18 @@ class Evaluator:
             joined(list(zip(parts, results[e :: len(self._prepared)], strict=True))) for e in range(len(self._prepared))
         ]
 
-    def _host_episodes(self, program: Program, protocol: Protocol, progress: Progress) -> list[EnvironmentResult]:
+    def _host_episodes(self, work: Work, progress: Progress) -> list[EnvironmentResult]:
         """Shards of one β and one seed over all environments: a child sees no question twice.
 
         So nothing that it learnt in one episode, however it kept it, tells it anything of another.
         """
+        protocol = work.protocol
         shards = [(beta, seed) for seed in protocol.seeds for beta in protocol.betas]
 
         def play(beta: float, seed: int) -> tuple[dict[str, float], list[Ints]]:
             episodes = sum(len(prepared.tables) for prepared in self._prepared)
-            with self._child(program, self._limits(episodes)) as child, self._referees.one() as referee:
-                return host_blocks(program, protocol, beta, seed, self._prepared, child, referee)
+            with self._child(work.program, self._limits(episodes)) as child, self._referees.one() as referee:
+                return host_blocks(work, beta, seed, self._prepared, child, referee)
 
         results = self._all([partial(play, *shard) for shard in shards], progress)
         n = len(protocol.betas)
@@ -276,7 +278,7 @@ class Evaluator:
         # Work behind a clock outcome that did not stand was cancelled: do what is missing.
         return [results[k] if k in results else work() for k, work in enumerate(works)]
 
-    def _again_if_clock(self, work: Callable[[], tuple[dict[str, float], ...]]) -> tuple[dict[str, float], ...]:
+    def _again_if_clock(self, work: Callable[[], T]) -> T:
         try:
             return work()
         except (CpuLimit, WallTimeout):
@@ -286,28 +288,28 @@ class Evaluator:
         cpu = 3.0 + self.cpu_seconds_per_episode * episodes
         return Limits(cpu_seconds=cpu, memory_mb=self.memory_mb)
 
-    def _smoke(self, program: Program, protocol: Protocol) -> tuple[dict[str, float], ...]:
-        """A few episodes under tight limits: what loops, crashes or is refused ends here, in seconds."""
+    def _smoke(self, program: Program, protocol: Protocol) -> tuple[tuple[dict[str, float], ...], bytes]:
+        """A few episodes under tight limits: what loops, crashes or is refused ends here, in seconds.
+
+        Returns:
+            The knobs at the least, middle and greatest β, and the program's code.
+        """
         prepared = self._prepared[0]
         betas = sorted({protocol.betas[0], protocol.betas[len(protocol.betas) // 2], protocol.betas[-1]})
         tables = prepared.tables[:SMOKE_QUESTIONS]
-        job = prepared.table_job(
-            program,
-            protocol,
-            betas,
-            seeds=list(protocol.seeds[:1]),
-            signals=[table.signals for table in tables],
-        )
+        work = Work(program, protocol)
+        signals = [table.signals for table in tables]
+        job = prepared.table_job(work, betas, seeds=list(protocol.seeds[:1]), signals=signals)
         with self._spawn(program, replace(self.smoke, memory_mb=self.memory_mb)) as child:
-            child.send(job)
+            code = work.start(child, job)
             child.send(pack_tables(tables))
-            knobs = knobs_of(child.recv(), len(betas))
+            knobs = knobs_of(child.recv(MAX_SCHEDULE), len(betas))
             if unknown := sorted(protocol.overrides.keys() - knobs[0].keys()):
                 there = ", ".join(sorted(knobs[0])) or "none"
                 raise InputError(f"--set {unknown[0]}: no such knob; the schedule's knobs are: {there}")
             for _ in betas:
                 child.recv()
-        return knobs
+        return knobs, code
 
     def _spawn(self, program: Program, limits: Limits) -> Child:
         return self._sandbox(program.class_name is not None).spawn(self._entry, limits)

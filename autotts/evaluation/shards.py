@@ -17,15 +17,45 @@ from autotts.errors import OutputLimit, ProgramError
 from autotts.evaluation.program import Program
 from autotts.evaluation.protocol import Protocol
 from autotts.evaluation.referees import Referee, World
-from autotts.evaluation.wire import MAX_KNOBS, MAX_NAME, MAX_SCHEDULE, RECORD, episode_number, pack_tables
+from autotts.evaluation.wire import MAX_CODE, MAX_KNOBS, MAX_NAME, MAX_SCHEDULE, RECORD, episode_number, pack_tables
 from autotts.replay import Environment, table_of
 from autotts.replay.source import Table
 from autotts.sandbox import Child
 
-__all__ = ["Prepared", "host_blocks", "knobs_of", "table_blocks"]
+__all__ = ["Prepared", "Work", "host_blocks", "knobs_of", "table_blocks"]
 
 Ints = NDArray[np.int64]
 Knobs = tuple[dict[str, float], ...]
+
+
+@dataclass(frozen=True)
+class Work:
+    """What is evaluated, and how.
+
+    Attributes:
+        program, protocol: see these.
+        code: the program as its first child compiled it; b"" where that is still to be done.
+    """
+
+    program: Program
+    protocol: Protocol
+    code: bytes = b""
+
+    def job(self, betas: Sequence[float], **more: Any) -> bytes:
+        """What a child is told."""
+        program = self.program
+        # A child that is given the code has no use for the source.
+        source = "" if self.code else program.source
+        common = {"source": source, "class_name": program.class_name, "compiled": bool(self.code)}
+        return json.dumps({**common, "betas": list(betas), "overrides": dict(self.protocol.overrides), **more}).encode()
+
+    def start(self, child: Child, job: bytes) -> bytes:
+        """Tell a child its job; the program's code, from whoever had it."""
+        child.send(job)
+        if not self.code:
+            return child.recv(MAX_CODE)
+        child.send(self.code)
+        return self.code
 
 
 @dataclass(frozen=True)
@@ -81,28 +111,22 @@ class Prepared:
         gold = np.array([gold for _, gold in pairs], dtype=np.int64)
         return cls(environment, tables, gold, pack_tables(tables), tuple(names))
 
-    def table_job(self, program: Program, protocol: Protocol, betas: Sequence[float], **more: Any) -> bytes:
+    def table_job(self, work: Work, betas: Sequence[float], **more: Any) -> bytes:
         """What a child that screens is told; the tables follow."""
         environment = self.environment
         place = {"environment": environment.name, "interval": environment.interval}
         rules = {"kappa_probe": environment.kappa_probe, "max_branches": environment.max_branches}
-        return _job(program, protocol, betas, mode="table", **place, **rules, **more)
+        return work.job(betas, mode="table", **place, **rules, **more)
 
 
-def _job(program: Program, protocol: Protocol, betas: Sequence[float], **more: Any) -> bytes:
-    common = {"source": program.source, "class_name": program.class_name, "betas": list(betas)}
-    return json.dumps({**common, "overrides": dict(protocol.overrides), **more}).encode()
-
-
-def table_blocks(
-    program: Program, protocol: Protocol, betas: Sequence[float], prepared: Prepared, child: Child
-) -> tuple[Knobs, Ints]:
+def table_blocks(work: Work, betas: Sequence[float], prepared: Prepared, child: Child) -> tuple[Knobs, Ints]:
     """Knobs, and records of all episodes: one frame an β."""
-    more = {"seeds": list(protocol.seeds), "signals": [table.signals for table in prepared.tables]}
-    child.send(prepared.table_job(program, protocol, betas, **more))
+    seeds = work.protocol.seeds
+    more = {"seeds": list(seeds), "signals": [table.signals for table in prepared.tables]}
+    work.start(child, prepared.table_job(work, betas, **more))
     child.send(prepared.packed)
     knobs = knobs_of(child.recv(MAX_SCHEDULE), len(betas))
-    due = 8 * len(protocol.seeds) * len(prepared.tables) * RECORD
+    due = 8 * len(seeds) * len(prepared.tables) * RECORD
     frames = [child.recv(due) for _ in betas]
     for frame in frames:
         if len(frame) != due:
@@ -126,23 +150,17 @@ def _possible(records: Ints, prepared: Prepared) -> bool:
 
 
 def host_blocks(
-    program: Program,
-    protocol: Protocol,
-    beta: float,
-    seed: int,
-    prepared: Sequence[Prepared],
-    child: Child,
-    referee: Referee,
+    work: Work, beta: float, seed: int, prepared: Sequence[Prepared], child: Child, referee: Referee
 ) -> tuple[dict[str, float], list[Ints]]:
     """Knobs, and an environment's records of shape (questions, RECORD) each, which a referee kept."""
     order = [(e, question) for e, one in enumerate(prepared) for question in range(len(one.tables))]
     # Which question an episode is about the child does not know, nor the order, which follows from the gold: so it
     # cannot look up what somebody wrote into the program about each.
-    secret = "/".join([program.hash, f"{beta}", f"{seed}", *(one.environment.hash for one in prepared)])
+    secret = "/".join([work.program.hash, f"{beta}", f"{seed}", *(one.environment.hash for one in prepared)])
     random.Random(secret).shuffle(order)
     worlds = [one.host_world for one in prepared]
     episodes = [(e, int(prepared[e].n_branches[question])) for e, question in order]
-    child.send(_job(program, protocol, [beta], mode="host", worlds=worlds, episodes=episodes))
+    work.start(child, work.job([beta], mode="host", worlds=worlds, episodes=episodes))
     (knobs,) = knobs_of(child.recv(MAX_SCHEDULE), 1)
     try:
         frame = referee.serve(child, [(e, seed, question) for e, question in order])

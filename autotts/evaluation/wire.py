@@ -16,6 +16,7 @@ from autotts.replay.source import Table
 
 __all__ = [
     "MAX_BATCH",
+    "MAX_CODE",
     "MAX_KNOBS",
     "MAX_NAME",
     "MAX_SCHEDULE",
@@ -48,6 +49,9 @@ MAX_KNOBS, MAX_NAME = 256, 100
 
 MAX_SCHEDULE = 1 << 22
 """Bytes of the frame of schedules, which is parsed."""
+
+MAX_CODE = 1 << 24
+"""Bytes of a program's code, which the host passes from its first child to the others and never looks into."""
 
 MAX_BATCH = 1 << 20
 """Bytes of a child's batch; with all branches of all its episodes in it, it has some 30 KiB."""
