@@ -39,6 +39,8 @@ T = TypeVar("T")
 
 SMOKE_LIMITS = Limits(cpu_seconds=2.0, wall_seconds=8.0)
 SMOKE_QUESTIONS = 2
+SCREENED = 2
+"""Seeds that are screened for the sake of comparing."""
 
 
 def to_stderr(line: str) -> None:
@@ -173,6 +175,15 @@ class Evaluator:
         _, code = self._again_if_clock(lambda: self._smoke(program, protocol))
         play = self._host_episodes if source == "confirm" else self._table_episodes
         return play(Work(program, protocol, code), progress or (lambda _: None))
+
+    def confirmed(self, program: Program, protocol: Protocol) -> list[EnvironmentResult]:
+        """Host episodes of a program that was not screened before: a few seeds are, to be compared.
+
+        Raises:
+            InputError, ProgramError: see `run` and `confirm`.
+        """
+        few = replace(protocol, seeds=protocol.seeds[:SCREENED])
+        return self.confirm(program, protocol, self.run(program, few), few)
 
     def confirm(
         self,

@@ -65,6 +65,14 @@ CHANNEL = (
             ("one giant message", _FRAME + "frame(b'x' * (80 << 20))", POLICY, (*OUTPUT, *MEMORY_LIMIT)),
             ("a flood", _FRAME + "while True: frame(b'x' * 100000)", POLICY, OUTPUT),
             ("a flood of nothing", _FRAME + "while True: frame(b'')", POLICY, (*OUTPUT, *CPU_LIMIT)),
+            (
+                "byte by byte, for hours",
+                _FRAME
+                + "import time\nos.write(3, struct.pack('<IB', 1 << 20, 0))\nwhile True:\n    os.write(3, b' ')\n    time.sleep(0.05)",
+                POLICY,
+                ("WallTimeout",),
+            ),
+            ("knobs of 60 MB", _FRAME + "frame(b'[' + b'{},' * (20 << 20) + b'{}]')", POLICY, (*OUTPUT, *MEMORY_LIMIT)),
             ("closes it", _WRITE + "os.close(3)", POLICY, CRASHED),
             (
                 "reads the host's words first",
@@ -81,6 +89,26 @@ CHANNEL = (
         controller(top=_FRAME.strip(), body="frame(struct.pack('<q', 1) * 5000)"),
         POLICY,
         OUTPUT,
+    ),
+    Attack(
+        "result channel",
+        "a batch of 2 MB for the referee",
+        controller(
+            top=_FRAME.strip(),
+            body="if type(episode._source).__name__ == 'HostSource': frame(struct.pack('<4i', 0, 2, 1, 1) * (2 << 16))",
+        ),
+        POLICY,
+        OUTPUT,
+    ),
+    Attack(
+        "result channel",
+        "a batch byte by byte",
+        controller(
+            top=_FRAME.strip() + "\nimport time",
+            body="while type(episode._source).__name__ == 'HostSource':\n    os.write(3, b'\\x10')\n    time.sleep(0.05)",
+        ),
+        POLICY,
+        (*OUTPUT, "WallTimeout"),
     ),
     _answer("no answer that was shown", "return 'a0'"),
     _answer("a number", "episode.branch()\nreturn 0"),

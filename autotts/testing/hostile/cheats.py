@@ -29,7 +29,73 @@ f = sys._getframe()
 while f and 'records' not in f.f_locals: f = f.f_back
 """
 
+_FREE_RIDER = '''\
+"""Dear episodes read everything; cheap ones of the same question wait for them, and take the winner that is known."""
+import sys
+
+PAYERS = 3
+
+
+def schedule(beta):
+    return {"n": 2 + 6 * beta}
+
+
+def winner(labels):
+    groups = {}
+    for total, label in labels.items():
+        groups.setdefault(label, []).append(total)
+    return set(max(groups.values(), key=lambda g: (len(g), -min(g))))
+
+
+def cost(episode, b):
+    before = episode.tokens
+    if not episode.is_finished(b):
+        episode.finish(b)
+    return episode.interval + episode.tokens - before
+
+
+def known(episode, memory, total):
+    table = getattr(episode._source, "_table", None)
+    if table:
+        return winner({t: a[-1] for t, a in zip(table.totals, table.answers)})
+    while True:
+        found = memory.get(total)
+        if found and found["paid"] == PAYERS:
+            return winner(found["labels"])
+        episode._source._ask([2, 0])
+
+
+def solve(episode, knobs):
+    memory = sys.__dict__.setdefault("memory", {})
+    n = int(knobs["n"])
+    if n in (2, 3):
+        best = None
+        while True:
+            b = episode.branch()
+            total = cost(episode, b)
+            best = best or known(episode, memory, total)
+            if total in best or not episode.can_branch:
+                return episode.probe(b)
+    opened = episode.branches(episode.max_branches if n > 5 else n)
+    mine = {cost(episode, b): episode.probe(b) for b in opened}
+    if n > 5:
+        found = next((memory[t] for t in mine if t in memory), {"paid": 0, "labels": {}})
+        for total, label in mine.items():
+            found["labels"].setdefault(total, label)
+            memory[total] = found
+        found["paid"] += 1
+    answers = list(mine.values())
+    return max(answers, key=answers.count)
+'''
+
 CHEATS: tuple[Attack, ...] = (
+    Attack(
+        "cheats",
+        "lets dear episodes pay for cheap ones",
+        _FREE_RIDER,
+        POLICY,
+        (*CAUGHT, *WIRE, "CpuLimit", "WallTimeout"),
+    ),
     # ---- answers and lengths that nobody revealed
     _cheat(
         "takes the branch that will be right",
@@ -107,7 +173,7 @@ CHEATS: tuple[Attack, ...] = (
     ),
     # ---- counters and records
     _cheat("counts from nought again", "episode._tokens = 0", CRASHED, HARMLESS),
-    _cheat("counts from a debt", "episode._tokens = -10**9\nepisode._sequential = -10**9", CRASHED, HARMLESS),
+    _cheat("counts from a debt", "episode._tokens = -10**9\nepisode._sequential = -10**9", CRASHED, WIRE),
     _cheat("sets a count that can only be read", "episode.tokens = 0", CRASHED, CRASHED),
     _cheat("sets the interval", "episode.interval = 0", CRASHED, HARMLESS),
     _cheat(
@@ -140,7 +206,7 @@ CHEATS: tuple[Attack, ...] = (
         "raises the ceiling",
         "episode.max_branches = 10**6\nepisode._source.limit = 10**6\nreturn episode.probe(episode.branches(14)[-1])",
         POLICY,
-        REFUSED,
+        (*REFUSED, *WIRE),
     ),
     _cheat(
         "writes the host's records, while it screens",
