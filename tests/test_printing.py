@@ -17,6 +17,7 @@ from rich.console import Console
 
 from autotts.agents import Context, Proposal
 from autotts.archive import Archive
+from autotts.archive import Program as StoredProgram
 from autotts.cli import _run
 from autotts.cli._common import console, print_json
 from autotts.evaluation import Program, shipped
@@ -132,6 +133,17 @@ def test_every_command_prints_any_program(call: Any, world: Path, display: str) 
         assert (world / f"{name}.out.py").read_bytes() == source.encode()
 
 
+def test_an_archive_of_somebody_else_may_hold_anything(call: Any) -> None:
+    source = PROGRAMS["orders"].replace("Begin", "\x1b]8;;https://evil.example\x07")
+    idea = f"{MARKUP}{''.join(ORDERS)}\nforged"
+    with Archive("autotts.db") as store:
+        store.add_program(StoredProgram(Program(source).hash, source, idea, None), agent=f"{MARKUP}\x1b[2J")
+    call("search", *TINY, "--display", "plain")
+    for words in ("list", "front", "prompt", f"show {Program(source).id}", f"check {Program(source).id}"):
+        out, _ = call(*words.split())
+        assert not any(line.startswith("forged") for line in out.splitlines())
+
+
 def test_a_message_stays_one_line_and_says_what_it_said(call: Any, world: Path) -> None:
     (world / "crash.py").write_text(CRASH)
     _, err = call("check", "crash.py", "--env", "tiny.jsonl", code=1)
@@ -147,7 +159,8 @@ def test_a_message_stays_one_line_and_says_what_it_said(call: Any, world: Path) 
 @pytest.mark.parametrize("display", ["plain", "rich", "none"])
 def test_a_search_takes_whatever_is_proposed(call: Any, liar: Any, display: str) -> None:
     half, nul = f'"""half \ud800 a pair"""{BODY}', f'"""nothing"""{BODY}x = 1 \0\n'
-    liar([PROGRAMS["markup"], CRASH, half, nul, "\ud83d\0" * 9, "", PROGRAMS["orders"]])
+    cheap = PROGRAMS["orders"].replace("    opened =", "    return episode.probe(episode.branch())\n    opened =")
+    liar([cheap, CRASH, half, nul, "\ud83d\0" * 9, "", PROGRAMS["markup"]])
     words = ["search", "--agent", "liar", *TINY, "--rounds", "7"]
     out = "".join(call(*words, "--display", display))
     assert display != "plain" or "Crashed" in out
@@ -157,8 +170,9 @@ def test_a_search_takes_whatever_is_proposed(call: Any, liar: Any, display: str)
     assert rows[2]["idea"] == "half ? a pair"
     for row in rows:
         call("show", row["id"])
-    for command in ("list", "front", "prompt"):
-        call(command)
+    call("list")
+    for command in ("front", "prompt"):
+        assert "Begin\ufffd]0;owned" in call(command)[0]
     with Archive("autotts.db", create=False) as store:
         for kept in store.proposals("run-1"):
             # A run that was stopped between proposal and verdict judges what is stored, so it must be the same program.
