@@ -207,7 +207,8 @@ def point_of(row: Row) -> Point:
 
 def ledger_row(entry: LedgerEntry) -> dict[str, Any]:
     """All columns of `ledger` but the clock."""
-    return {**asdict(entry), "rows": dumps([asdict(row) for row in entry.rows])}
+    rows = dumps([asdict(row) for row in entry.rows])
+    return {**asdict(entry), "environment_name": clean(entry.environment_name), "rows": rows}
 
 
 def ledger_of(row: Row) -> LedgerEntry:

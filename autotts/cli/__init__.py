@@ -84,7 +84,9 @@ def _run(argv: list[str] | None, dotenv: str | None = None) -> int:
         result: Any = cli.main(args=argv, prog_name="autotts", standalone_mode=False)
         return result if isinstance(result, int) else 0
     except AutoTTSError as error:
-        click.echo(f"error: {error}", err=True)
+        from autotts.sandbox.text import printable  # here, so that `autotts --help` stays fast
+
+        click.echo(f"error: {printable(str(error))}", err=True)
         return error.exit_code
     except click.ClickException as error:
         error.show()

@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import click
-from rich.console import Console
 
 from autotts.errors import InputError
 from autotts.replay import Environment, load_environments
 from autotts.sandbox import find_sandbox
+from autotts.ui.console import PlainConsole
 
 __all__ = [
     "MOST_SEEDS",
@@ -122,15 +122,21 @@ def load_all(patterns: Sequence[str], equivalence: str | None) -> list[Environme
     return load_environments(list(patterns) or [EMBEDDED], equivalence=equivalence)
 
 
-def console(stderr: bool = False) -> Console:
+def console(stderr: bool = False) -> PlainConsole:
     """A rich console; not a TTY: plain text, wide enough not to fold tables."""
-    made = Console(stderr=stderr, highlight=False)
-    return made if made.is_terminal else Console(stderr=stderr, highlight=False, width=160)
+    made = PlainConsole(stderr=stderr)
+    return made if made.is_terminal else PlainConsole(stderr=stderr, width=160)
 
 
 def print_json(value: object) -> None:
     """JSON on standard output, one value; what is not a number (or not finite) is null, as JSON has no NaN."""
-    click.echo(json.dumps(_plain(value), indent=1, ensure_ascii=False, allow_nan=False))
+    text = json.dumps(_plain(value), indent=1, ensure_ascii=False, allow_nan=False)
+    click.echo("\n".join(map(_escaped, text.split("\n"))))
+
+
+def _escaped(line: str) -> str:
+    """A line of JSON that means the same, with escapes for what a terminal would obey or not show."""
+    return line if line.isprintable() else "".join(c if c.isprintable() else json.dumps(c)[1:-1] for c in line)
 
 
 def _plain(value: Any) -> Any:

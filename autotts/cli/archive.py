@@ -18,6 +18,7 @@ from autotts.cli._common import archive_exists, archive_option, console, json_op
 from autotts.cli.programs import stored
 from autotts.errors import InputError
 from autotts.evaluation import SHIPPED, load_program, shipped
+from autotts.sandbox.text import printable
 from autotts.ui.progress import gain_text
 
 __all__ = ["export", "front", "list_", "pick_run", "run_option", "show", "stretch_cells", "times"]
@@ -219,7 +220,8 @@ def _print_known(known: _Known) -> None:
             f"  held out: {entry.environment_name}, scored {times(known.counts[environment])} in this archive, "
             f"this program {times(own)}; {figures}"
         )
-    out.print(Syntax(found.source, "python", line_numbers=True, background_color="default"))
+    source = printable(found.source, newlines=True)
+    out.print(Syntax(source, "python", line_numbers=True, background_color="default"))
 
 
 @click.command()

@@ -138,7 +138,7 @@ def _show(summary: Mapping[str, Any]) -> None:
         *_merge_rows(summary),
     ]
     for row in rows:
-        table.add_row(*(cell.replace("[", "\\[") for cell in row))
+        table.add_row(*row)
     console().print(table)
 
 

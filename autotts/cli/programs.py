@@ -21,8 +21,12 @@ from autotts.cli._common import (
 )
 from autotts.errors import InputError, ProgramError
 from autotts.evaluation import SHIPPED, Evaluator, Program, load_program
+from autotts.sandbox.text import printable
 
 __all__ = ["add", "check", "find_program", "stored"]
+
+LINE = 200
+"""Characters of a failing line that are shown."""
 
 
 def find_program(reference: str, archive: str) -> Program:
@@ -50,6 +54,12 @@ def _finding(program: str, digest: str, isolation: str, error: ProgramError) -> 
     return {"program": program, "source_hash": digest, "isolation": isolation, **finding}
 
 
+def _line(source: str, number: int) -> str:
+    """A line of a program as the interpreter counts them, "" where it has none of that number."""
+    lines = source.split("\n")
+    return printable(lines[number - 1].strip()[:LINE]) if number <= len(lines) else ""
+
+
 @click.command()
 @click.argument("program")
 @env_option
@@ -69,9 +79,7 @@ def check(program: str, env_patterns: tuple[str, ...], isolating: dict[str, Any]
                 print_json(_finding(program, found.hash, isolation, error))
                 return error.exit_code
             if error.line is not None:
-                lines = found.source.splitlines()
-                text = lines[error.line - 1].strip() if error.line <= len(lines) else ""
-                click.echo(f"  {error.line} | {text}", err=True)
+                click.echo(f"  {error.line} | {_line(found.source, error.line)}", err=True)
             raise
     if as_json:
         ok = {"outcome": "ok", "line": None, "error": None, "where": "", "knobs": knobs}

@@ -175,7 +175,8 @@ def _go(
         except KeyboardInterrupt:
             interrupted = True
     if interrupted:
-        out.print(f"Interrupted; everything so far is kept. Go on with:\n  {again}", soft_wrap=True)
+        out.print("Interrupted; everything so far is kept. Go on with:")
+        out.print(f"  {again}", soft_wrap=True)
         return 130
     points = job.standing.front()
     if as_json:

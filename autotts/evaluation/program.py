@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 from autotts.errors import InputError
+from autotts.sandbox.text import printable
 
 __all__ = ["CLASS_DEFAULT", "SHIPPED", "Program", "load_program", "shipped"]
 
@@ -23,10 +24,11 @@ CLASS_DEFAULT = "OptimalController"
 MAX_FILE = 1 << 20
 """Bytes of a file that is read at all; what the policy admits is less."""
 
-# The host never parses a program's source: parsers have bombs. A docstring's first line is found by its shape.
-_DOCSTRING = re.compile(
-    r"""\A(?:[ \t]*(?:#[^\n]*)?\n)*[rR]?(?:\"{3}|'{3}|"|')\s*([^\n]*?)\s*(?:\"{3}|'{3}|"|'|\n|\Z)"""
-)
+_HEAD = 1 << 14
+"""Characters within which a docstring's first line is looked for."""
+
+_IDEA = 200
+"""Characters of an idea."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,11 @@ class Program:
 
     @classmethod
     def from_source(cls, source: str, name: str = "", class_name: str | None = None, trusted: bool = False) -> Program:
-        """Normalise a source: line ends, blanks at line ends, one line end at the end."""
+        """Normalise a source: line ends, blanks at line ends, one line end at the end.
+
+        Halves of surrogate pairs, which a model's JSON may carry but UTF-8 does not, become question marks.
+        """
+        source = source.encode("utf-8", "replace").decode()
         lines = source.replace("\r\n", "\n").replace("\r", "\n").split("\n")
         return cls("\n".join(line.rstrip() for line in lines).strip("\n") + "\n", name, class_name, trusted)
 
@@ -69,11 +75,26 @@ class Program:
         """How the program is driven."""
         return "class" if self.class_name else "program"
 
-    @property
+    @cached_property
     def idea(self) -> str:
-        """The docstring's first line, "" where there is none."""
-        match = _DOCSTRING.match(self.source)
-        return match.group(1)[:200] if match else ""
+        """The docstring's first line as printable text, "" where there is none."""
+        return printable(_first_words(self.source[:_HEAD])[:_IDEA])
+
+
+def _first_words(head: str) -> str:
+    """The first line of the docstring with which a source begins, after blank lines and comments.
+
+    The host never parses a program's source, for parsers have bombs. A docstring is found by its shape, in cuts that
+    each read the head once.
+    """
+    lines = head.split("\n")
+    first = next((n for n, line in enumerate(lines) if line.lstrip(" \t")[:1] not in ("", "#")), len(lines))
+    text = "\n".join(lines[first:])
+    text = text[1:] if text.startswith(("r", "R")) else text
+    quotes = next((quotes for quotes in ('"""', "'''", '"', "'") if text.startswith(quotes)), None)
+    if quotes is None:
+        return ""
+    return text.removeprefix(quotes).lstrip().partition("\n")[0].partition(quotes)[0].rstrip()
 
 
 def shipped(name: str) -> Program:
@@ -91,6 +112,8 @@ def load_program(reference: str) -> Program:
     if reference in SHIPPED:
         return shipped(reference)
     path_text, _, class_name = reference.partition(":") if ".py:" in reference else (reference, "", "")
+    if class_name and not class_name.isidentifier():
+        raise InputError(f"{reference}: {class_name!r} cannot be the name of a class; give file.py:ClassName")
     path = Path(path_text)
     if not path.is_file():
         raise InputError(

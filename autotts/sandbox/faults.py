@@ -9,6 +9,7 @@ from typing import Any
 from autotts.errors import OUTCOMES, Crashed, MemoryLimit, PolicyViolation, ProgramError
 from autotts.sandbox.policy import FILENAME
 from autotts.sandbox.rules import plain_name
+from autotts.sandbox.text import printable
 
 __all__ = ["MAX_FAULT", "decode", "describe", "encode", "line_of_frame", "line_of_traceback"]
 
@@ -85,9 +86,4 @@ def decode(payload: bytes) -> ProgramError:
         raise ValueError("a fault of unknown form")
     if line is not None and (type(line) is not int or not 0 < line < _LINE):
         raise ValueError("a fault with an impossible line")
-    return OUTCOMES[outcome](_clean(message[:_MESSAGE]), line, _clean(where[:_WHERE]))
-
-
-def _clean(text: str) -> str:
-    """Printable text only: it goes to terminals, databases and agents, and a program may have chosen it."""
-    return "".join(c if c.isprintable() or c == "\n" else "\ufffd" for c in text)
+    return OUTCOMES[outcome](printable(message[:_MESSAGE]), line, printable(where[:_WHERE]))

@@ -183,9 +183,13 @@ class Search:
         )
         if round_ and self.agent.name in BUILT_IN:
             self._own.add(proposal.source)
-        if before is None:
-            self.archive.add_proposal(stored)
-        return before or stored
+        if before is not None:
+            return before
+        self.archive.add_proposal(stored)
+        # As the archive took it, which replaces what no database holds: a run that is resumed reads it from there.
+        kept = self.archive.proposal(self.run, round_, slot)
+        assert kept is not None
+        return kept
 
     def _given(self, slot: int) -> Program:
         """A program of round 0: a baseline, or one that a person added."""

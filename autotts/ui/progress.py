@@ -12,6 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
+from autotts.sandbox.text import printable
 from autotts.search.events import Event, RoundEnded, SearchEnded, SearchStarted, SlotEnded, SlotStarted
 
 __all__ = ["Display", "gain_text", "make_display"]
@@ -45,7 +46,7 @@ class PlainDisplay(Display):
     """One line an event that matters."""
 
     def __init__(self, write: Callable[[str], None]) -> None:
-        self._write = write
+        self._write: Callable[[str], None] = lambda line: write(printable(line))
 
     def __call__(self, event: Event) -> None:
         """Write a line."""
@@ -69,7 +70,7 @@ class RichDisplay(Display):
 
     def __init__(self, console: Console) -> None:
         self._bar = Progress(
-            TextColumn("[bold]{task.description}"),
+            TextColumn("{task.description}", style="bold", markup=False),
             BarColumn(),
             MofNCompleteColumn(),
             TimeElapsedColumn(),
@@ -96,7 +97,7 @@ class RichDisplay(Display):
         """Update the panel."""
         if isinstance(event, SearchStarted):
             total = event.baselines + event.added + event.rounds * event.per_round
-            self._bar.update(self._task, total=total, description=f"run {event.run}")
+            self._bar.update(self._task, total=total, description=printable(f"run {event.run}"))
         elif isinstance(event, SlotStarted):
             self._stage = f"round {event.round}, slot {event.slot}: {event.stage} {event.program}"
         elif isinstance(event, SlotEnded):
@@ -116,14 +117,19 @@ class RichDisplay(Display):
             ok = row.outcome == "ok"
             stage = "confirmed" if row.confirmed else "screened" if ok else row.outcome
             table.add_row(
-                f"{row.round}.{row.slot}",
-                row.program,
-                Text(stage, style="green" if row.confirmed else "" if ok else "red"),
-                gain_text(row.gain, row.gain_se),
-                row.idea[:60] if ok else row.message[:60],
+                _line(f"{row.round}.{row.slot}"),
+                _line(row.program),
+                _line(stage, "green" if row.confirmed else "" if ok else "red"),
+                _line(gain_text(row.gain, row.gain_se)),
+                _line(row.idea[:60] if ok else row.message[:60]),
             )
         standing = _headline(self._round) if self._round else "baselines first"
-        return Group(self._bar, Text(self._stage, style="dim"), table, Text(standing, style="bold"))
+        return Group(self._bar, _line(self._stage, "dim"), table, _line(standing, "bold"))
+
+
+def _line(text: str, style: str = "") -> Text:
+    """One line of printable text, whatever the console makes of strings: programs choose ideas and messages."""
+    return Text(printable(text), style=style)
 
 
 def _headline(event: RoundEnded) -> str:
@@ -141,4 +147,4 @@ def make_display(mode: Mode | None, console: Console) -> Display:
     chosen = mode or ("rich" if console.is_terminal else "plain")
     if chosen == "rich":
         return RichDisplay(console)
-    return PlainDisplay(lambda line: console.print(line, soft_wrap=True)) if chosen == "plain" else Display()
+    return PlainDisplay(lambda line: console.print(Text(line), soft_wrap=True)) if chosen == "plain" else Display()
