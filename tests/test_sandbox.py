@@ -6,6 +6,8 @@ import contextlib
 import json
 import os
 import signal
+import socket
+import struct
 import subprocess
 import sys
 import threading
@@ -26,6 +28,7 @@ from autotts.errors import (
     WallTimeout,
 )
 from autotts.sandbox import Child, Limits, Sandbox
+from autotts.sandbox.frames import Frames
 from autotts.sandbox.seccomp import build_filter
 
 LINUX = sys.platform == "linux"
@@ -146,6 +149,30 @@ def test_a_child_that_does_not_read(sandbox: Sandbox) -> None:
     limits = Limits(cpu_seconds=1, wall_seconds=0.5)
     with sandbox.spawn("tests.jail_entries:closes", limits) as child, pytest.raises((Crashed, WallTimeout)):
         child.send(bytes(64 << 20))
+
+
+@pytest.mark.parametrize("first", [1, 5, 9])
+def test_a_frame_that_trickles_ends_by_the_clock(first: int) -> None:
+    """However much of it came at once."""
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        frames = Frames(ours.fileno())
+        frames.deadline = time.monotonic() + 0.3
+        theirs.sendall((struct.pack("<IB", 1 << 20, 0) + b"abcd")[:first])
+        done = threading.Event()
+
+        def trickle() -> None:
+            while not done.wait(0.02):
+                theirs.send(b"x")
+
+        thread = threading.Thread(target=trickle)
+        thread.start()
+        try:
+            with pytest.raises(BlockingIOError):
+                frames.recv()
+        finally:
+            done.set()
+            thread.join()
 
 
 def test_waiting_for_the_host_is_not_the_programs_fault(sandbox: Sandbox) -> None:

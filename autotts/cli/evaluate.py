@@ -69,7 +69,7 @@ def evaluate(
     with Evaluator(environments, workers, **isolating) as evaluator:
         isolation = evaluator.isolation
         try:
-            results = evaluator.run(found, protocol, "confirm" if confirm else "screen")
+            results = evaluator.confirmed(found, protocol) if confirm else evaluator.run(found, protocol)
         except ProgramError as error:
             if as_json:
                 print_json(failed_rows(found, environments, protocol, source, isolation, error))

@@ -66,7 +66,7 @@ def score(
         with Evaluator(environments, workers, **isolating) as evaluator:
             isolation = evaluator.isolation
             try:
-                results = evaluator.run(found, protocol, "confirm")
+                results = evaluator.confirmed(found, protocol)
             except ProgramError as error:
                 if as_json:
                     print_json(failed_rows(found, environments, protocol, "confirm", isolation, error))

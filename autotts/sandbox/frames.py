@@ -55,8 +55,7 @@ class Frames:
             self.partial = True
             with memoryview(data) as view:
                 while done < len(data):
-                    if time.monotonic() > self.deadline:
-                        raise BlockingIOError
+                    self._hurry()
                     done += os.write(self.fd, view[done : done + (1 << 20)])
             self.partial = False
 
@@ -71,6 +70,7 @@ class Frames:
         chunk = self._buffer or self._read(_CHUNK)
         while len(chunk) < HEADER:
             self._buffer = chunk
+            self._hurry()
             chunk += self._read(_CHUNK)
         size = int.from_bytes(chunk[:4], "little")
         if len(chunk) == HEADER + size:
@@ -88,14 +88,18 @@ class Frames:
         collected = bytearray(start)
         try:
             while len(collected) < size:
+                self._hurry()
                 collected += self._read(min(1 << 20, size - len(collected)))
         finally:
             self._buffer = bytes(collected)  # a timeout in the middle loses nothing
         return self._buffer
 
+    def _hurry(self) -> None:
+        """In the middle of a frame: one that comes byte by byte would go on for hours."""
+        if time.monotonic() > self.deadline:
+            raise BlockingIOError
+
     def _read(self, size: int) -> bytes:
-        if self._buffer and time.monotonic() > self.deadline:
-            raise BlockingIOError  # in the middle of a frame: one that comes byte by byte would go on for hours
         chunk = os.read(self.fd, size)
         if not chunk:
             raise EOFError
