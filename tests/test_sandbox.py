@@ -163,7 +163,7 @@ def test_a_frame_that_trickles_ends_by_the_clock(first: int) -> None:
 
         def trickle() -> None:
             while not done.wait(0.02):
-                theirs.send(b"x")
+                theirs.send(b"\x01")
 
         thread = threading.Thread(target=trickle)
         thread.start()
