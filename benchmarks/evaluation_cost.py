@@ -19,11 +19,11 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from autotts.errors import SandboxError
 from autotts.evaluation import Evaluator, Protocol, even_betas, shipped
 from autotts.evaluation.shards import Work
 from autotts.replay import Environment, Episode, TableSource, load_environments, table_of
 from autotts.sandbox import Limits, Sandbox, SandboxFactory, find_sandbox
-from autotts.sandbox.docker.engine import survey
 
 ROOT = Path(__file__).resolve().parents[1]
 RECORDED = Path(os.environ.get("AUTOTTS_SHARED", ROOT.parent / "shared")) / "data" / "replay"
@@ -121,8 +121,10 @@ def main() -> None:
     episodes = len(protocol.betas) * options.seeds * len(environments[0].questions)
     rows = sweeps(environments, protocol)
     started = [f"| process | {starts(environments, Sandbox)}"]
-    if any(answers for _, _, answers in survey()):
+    try:
         started.append(f"| docker | {starts(environments, find_sandbox('docker'))}")
+    except SandboxError as error:
+        print(f"no container: {error}")
     page = [
         "# What an evaluation costs",
         "",

@@ -14,12 +14,12 @@ from typing import Any
 
 import pytest
 
-from autotts.agents import Context, Proposal
+from autotts.agents import Context, Proposal, make_agent
 from autotts.archive import Archive
 from autotts.archive.selection import ParetoSelector
 from autotts.evaluation import Evaluator
 from autotts.replay import save_environment
-from autotts.search import Config, Event, RoundEnded, Search, SlotEnded, start_run
+from autotts.search import Config, Event, RoundEnded, Search, SlotEnded, default_selector, start_run
 from tests.small import small_environment
 
 AUTOTTS = [sys.executable, "-m", "autotts"]
@@ -57,6 +57,20 @@ def test_the_same_seed_gives_the_same_archive_with_one_worker_and_with_two(world
     assert fronts[0] == fronts[1] != []
     tokens = [point["tokens"] for point in fronts[0]]
     assert tokens == sorted(tokens)
+
+
+def test_a_search_that_is_told_to_stop_ends_before_its_next_slot(tmp_path: Path) -> None:
+    """What a Ctrl-C comes to when Python drops its exception."""
+    with Archive(str(tmp_path / "a.db")) as archive:
+        config = Config(rounds=1, betas=2, seeds=1, screen_seeds=1)
+        run = start_run(archive, None, config, [small_environment()])
+        with Evaluator([small_environment()], 1) as evaluator:
+            selector = default_selector([small_environment()])
+            job = Search(archive, run, config, [small_environment()], make_agent("evolution"), selector, evaluator)
+            job.listen = lambda event: job.stop() if isinstance(event, SlotEnded) and event.slot == 1 else None
+            with pytest.raises(KeyboardInterrupt):
+                job.go()
+        assert [(p.round, p.slot) for p in archive.proposals(run)] == [(0, 0), (0, 1)]
 
 
 def test_killed_and_resumed_equals_uninterrupted(world: Path) -> None:
