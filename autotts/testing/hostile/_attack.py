@@ -5,7 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-__all__ = ["CPU_LIMIT", "CRASHED", "HARMLESS", "MEMORY_LIMIT", "POLICY", "WALL", "Attack", "controller", "group"]
+__all__ = [
+    "CPU_LIMIT",
+    "CRASHED",
+    "HARMLESS",
+    "MEMORY_LIMIT",
+    "POLICY",
+    "WALL",
+    "Attack",
+    "controller",
+    "group",
+    "refused",
+]
 
 POLICY = ("PolicyViolation",)
 CPU_LIMIT = ("CpuLimit",)
@@ -65,6 +76,11 @@ class Attack:
 
 
 Row = tuple[str, str, tuple[str, ...], tuple[str, ...]]
+
+
+def refused(name: str, lines: str) -> Row:
+    """What the policy does not let through, and what the system refuses: an error, or the end of the process."""
+    return name, lines, POLICY, CRASHED
 
 
 def group(name: str, rows: Iterable[Row], words: str = "", works: bool = False) -> tuple[Attack, ...]:

@@ -171,6 +171,13 @@ CHEATS: tuple[Attack, ...] = (
         REFUSED,
         REFUSED,
     ),
+    _cheat(
+        "a wave that acts while it is read",
+        "def wave():\n    yield 0\n    episode.finish(1)\n    yield 1\nepisode.branches(2)\nepisode.advance(wave())",
+        REFUSED,
+        REFUSED,
+    ),
+    _cheat("a number of branches that is true", "episode.branches(True)", REFUSED, REFUSED),
     # ---- counters and records
     _cheat("counts from nought again", "episode._tokens = 0", CRASHED, HARMLESS),
     _cheat("counts from a debt", "episode._tokens = -10**9\nepisode._sequential = -10**9", CRASHED, WIRE),

@@ -44,6 +44,27 @@ ESCAPES: tuple[Attack, ...] = (
         "a cache's wrapped function",
         f"from functools import lru_cache\nclass A:\n    _x = 1\nf = lru_cache(abs)\nf._x\n{_OUT}",
     ),
+    _escape("getattr by map", "", f"list(map(getattr, [episode], ['_source']))\n{_OUT}"),
+    _escape("getattr by partial", "from functools import partial", f"partial(getattr, episode)('_source')\n{_OUT}"),
+    _escape("getattr as a method", "class A:\n    look = getattr", f"A.look(episode, '_source')\n{_OUT}"),
+    _escape("a getter by its property", "", f"type(episode).tokens.fget\n{_OUT}"),
+    _escape(
+        "a traceback's frames",
+        "class W:\n    def __enter__(self): return self\n    def __exit__(self, t, e, tb):\n        tb.tb_frame\n        return True",
+        f"with W(): 1 / 0\n{_OUT}",
+    ),
+    _escape(
+        "a traceback by format",
+        "class W:\n    def __enter__(self): return self\n    def __exit__(self, t, e, tb):\n        self.text = '{0.tb_frame}'.format(tb)\n        return True",
+        f"with W() as w: 1 / 0\nif w.text: {_OUT}",
+    ),
+    _escape("a function out of its type", "", f"type(solve)(1, {{}})\n{_OUT}"),
+    _escape("a method out of its type", "", f"type(episode.branch)(abs, episode)\n{_OUT}"),
+    _escape(
+        "a module's name for one's own class",
+        f"from collections import namedtuple\nN = namedtuple('N', 'a', module='builtins')\nN.stash = 1\n{_OUT}",
+    ),
+    _escape("a guard's name in a comprehension", f"[(_write_ := abs) for x in [1]]\n{_OUT}"),
     # ---- double-underscore methods of what is not the program's own
     _escape("a class named like the variable", "class x: pass\ndef f(x): return x.__init__", f"f(episode)\n{_OUT}"),
     _escape("super of its own", f"import math\ndef super(x): return x\nsuper(math).__init__({{'stash': 1}})\n{_OUT}"),
@@ -163,6 +184,14 @@ CLASS_STYLE: tuple[Attack, ...] = (
     _numpy("a protocol of its own", f"np.array(A())\n{_OUT}", "class A:\n    def __array__(self): return 1"),
     _numpy("the private parts of a function", f"np.mean._implementation\n{_OUT}", "class A:\n    _implementation = 1"),
     _numpy("the question's private parts", f"question._episode\n{_OUT}", "class A:\n    _episode = 1"),
+    _numpy("objects seen as numbers", f"np.array([[]], dtype=object).view('i8')\n{_OUT}"),
+    _numpy(
+        "objects over numbers",
+        f"np.zeros(1, dtype=np.dtype({{'names': ['a', 'b'], 'formats': ['O', 'i8'], 'offsets': [0, 0]}}))\n{_OUT}",
+    ),
+    _numpy("writes into a text", f"np.asarray(memoryview(b'abc')).setflags(write=True)\n{_OUT}"),
+    _numpy("code for a type", f"np.zeros(1, dtype='__import__(\"os\")')\n{_OUT}"),
+    _numpy("an array's pickle", f"np.zeros(1).dumps()\n{_OUT}"),
     _numpy("a type's metadata", f"np.zeros(1).dtype.metadata\n{_OUT}"),
     _numpy("a constructor of raw items", f"np.zeros(1).dtype.type((1,), dtype=object, buffer=bytearray(8))\n{_OUT}"),
 )
