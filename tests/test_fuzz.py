@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import struct
 import subprocess
 import sys
@@ -31,11 +32,13 @@ texts = st.recursive(
         st.lists(inner, max_size=3),
         st.dictionaries(st.sampled_from(["outcome", "message", "line", "where", "n", "x y"]), inner, max_size=4),
     ),
-).map(lambda value: __import__("json").dumps(value).encode())
+).map(lambda value: json.dumps(value).encode())
 
 
 @pytest.mark.parametrize("target", TARGETS.values(), ids=TARGETS)
 def test_any_bytes_end_well(target: Callable[[bytes], None]) -> None:
+    """What must hold is asserted in the targets (tests/fuzz/targets.py), which both fuzzers share."""
+
     @settings(max_examples=300, deadline=None)
     @given(st.one_of(st.binary(max_size=300), words, framed, muxed, texts))
     def feed(data: bytes) -> None:

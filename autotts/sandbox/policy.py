@@ -19,13 +19,13 @@ from typing import Any, TypeVar
 from RestrictedPython.transformer import RestrictingNodeTransformer
 
 from autotts.errors import PolicyViolation
+from autotts.sandbox.facts import Facts
 from autotts.sandbox.rules import (
     ADVICE,
     CLASS_NAMES,
     FORBIDDEN_NAMES,
     METHODS,
     MODULE_NAMES,
-    PUBLIC_UNDERSCORE,
     READABLE,
     forbidden_attribute,
     own_name,
@@ -47,59 +47,10 @@ _SCRIPT = ("__name__ == '__main__'", "'__main__' == __name__")
 _Node = TypeVar("_Node", bound=ast.AST)
 
 
-class _Facts:
-    """What a program defines, found before it is judged."""
-
-    def __init__(self, tree: ast.Module) -> None:
-        self.names: set[str] = set()
-        self.classes: set[str] = set()
-        self.attributes: set[str] = set(PUBLIC_UNDERSCORE)
-        self.keywords: set[str] = set()
-        for node in ast.walk(tree):
-            self._look(node)
-
-    def _look(self, node: ast.AST) -> None:
-        if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load):
-            self.names.add(node.id)
-        elif isinstance(node, ast.Attribute) and not isinstance(node.ctx, ast.Load):
-            self.attributes.add(node.attr)
-        elif isinstance(node, ast.arg):
-            self.names.add(node.arg)
-            self.keywords.add(node.arg)
-        elif isinstance(node, ast.FunctionDef):
-            self.names.add(node.name)
-        elif isinstance(node, ast.alias):
-            self.names.add((node.asname or node.name).partition(".")[0])
-        elif isinstance(node, ast.ExceptHandler | ast.MatchAs | ast.MatchStar):
-            self.names.add(node.name or "")
-        elif isinstance(node, ast.ClassDef):
-            self.names.add(node.name)
-            self.classes.add(node.name)
-            for part in node.body:
-                self._look_into_class(part)
-
-    def _look_into_class(self, part: ast.stmt) -> None:
-        if isinstance(part, ast.FunctionDef):
-            self.attributes.add(part.name)
-        targets = (
-            part.targets if isinstance(part, ast.Assign) else [part.target] if isinstance(part, ast.AnnAssign) else []
-        )
-        for target in targets:
-            if isinstance(target, ast.Name):
-                self.attributes.add(target.id)
-                self.keywords.add(target.id)
-                if target.id == "__slots__" and isinstance(part, ast.Assign):
-                    self.attributes |= {c.value for c in ast.walk(part.value) if _is_text(c)}  # type: ignore[attr-defined]
-
-
-def _is_text(node: ast.AST) -> bool:
-    return isinstance(node, ast.Constant) and isinstance(node.value, str)
-
-
 class _Policy(RestrictingNodeTransformer):
     """Validates; collects every finding, so that a program can be put right at one go."""
 
-    def __init__(self, facts: _Facts) -> None:
+    def __init__(self, facts: Facts) -> None:
         super().__init__()
         self._facts = facts
         self._scopes = ["module"]
@@ -409,7 +360,7 @@ def compile_program(source: str, filename: str = FILENAME, *, drop_script: bool 
             warnings.simplefilter("ignore")  # a doubtful escape sequence is no reason to refuse
             tree = ast.parse(source, filename)
             tree = _without_script(tree) if drop_script else tree
-            policy = _Policy(_Facts(tree))
+            policy = _Policy(Facts(tree))
             checked: ast.Module = policy.visit(tree)
             if policy.findings:
                 raise _violation(sorted(set(policy.findings)))

@@ -45,6 +45,18 @@ class _Stream:
         self.closing = False  # the other side has ended: close when all is written
 
 
+def _written(fd: int, data: bytes) -> int:
+    """Bytes that a descriptor took now.
+
+    Raises:
+        OSError: it takes no more, ever.
+    """
+    try:
+        return os.write(fd, data)
+    except BlockingIOError:
+        return 0
+
+
 class Mux:
     """Pumps frames over a trunk and bytes over local streams; single-threaded.
 
@@ -143,9 +155,7 @@ class Mux:
         while self._outbox:
             data = self._outbox.popleft()
             try:
-                done = os.write(self._write, data)
-            except BlockingIOError:
-                done = 0
+                done = _written(self._write, data)
             except OSError as error:
                 raise MuxError(str(error)) from error
             if done < len(data):
@@ -174,9 +184,7 @@ class Mux:
         while stream.waiting:
             data = stream.waiting.popleft()
             try:
-                done = os.write(stream.fd, data)
-            except BlockingIOError:
-                done = 0
+                done = _written(stream.fd, data)
             except OSError:  # nobody reads any more; that its end was closed is told when it is read
                 done = len(data)
             stream.owed += done
