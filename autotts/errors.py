@@ -9,20 +9,31 @@ from __future__ import annotations
 from typing import ClassVar
 
 __all__ = [
+    "AGENT_OUTCOMES",
     "OUTCOMES",
+    "AgentDown",
+    "AgentError",
+    "AgentTimeout",
+    "AgentUnavailable",
     "AutoTTSError",
     "CpuLimit",
     "Crashed",
+    "EmptyAnswer",
     "InadmissibleAction",
     "InputError",
     "InvalidSchedule",
+    "LimitReached",
     "LookAhead",
+    "MalformedAnswer",
     "MemoryLimit",
     "Nondeterministic",
+    "NotSubmitted",
     "OutputLimit",
     "PolicyViolation",
     "ProgramError",
+    "Refused",
     "SandboxError",
+    "Truncated",
     "WallTimeout",
 ]
 
@@ -41,6 +52,53 @@ class InputError(AutoTTSError):
 
 class SandboxError(AutoTTSError):
     """The sandbox itself (not the program in it) could not do its work."""
+
+
+class LimitReached(AutoTTSError):
+    """A budget or limit was reached; what was done is kept, and a higher limit goes on from there."""
+
+    exit_code = 3
+
+
+class AgentDown(AutoTTSError):
+    """An agent's server does not answer, so the run waits for a person; what was done is kept."""
+
+
+class AgentError(AutoTTSError):
+    """An agent gave no program: a typed outcome of its slot, which the next prompt hears of."""
+
+    @property
+    def outcome(self) -> str:
+        """The typed outcome, the name of the class."""
+        return type(self).__name__
+
+
+class Refused(AgentError):
+    """The model, or a filter before it, declined to answer."""
+
+
+class Truncated(AgentError):
+    """The answer was cut at its token limit before a program was whole."""
+
+
+class EmptyAnswer(AgentError):
+    """The answer was empty."""
+
+
+class MalformedAnswer(AgentError):
+    """The answer holds no program, or edits that do not fit."""
+
+
+class NotSubmitted(AgentError):
+    """The session came to one of its limits before a program was submitted."""
+
+
+class AgentTimeout(AgentError):
+    """The agent did not end within its deadline."""
+
+
+class AgentUnavailable(AgentError):
+    """The agent's server gave no answer within the deadline, whatever was tried."""
 
 
 class ProgramError(AutoTTSError):
@@ -109,6 +167,11 @@ class LookAhead(ProgramError):
 class Nondeterministic(ProgramError):
     """The program acted differently on the same episode although nothing had changed."""
 
+
+AGENT_OUTCOMES: dict[str, type[AgentError]] = {
+    cls.__name__: cls
+    for cls in (Refused, Truncated, EmptyAnswer, MalformedAnswer, NotSubmitted, AgentTimeout, AgentUnavailable)
+}
 
 OUTCOMES: dict[str, type[ProgramError]] = {
     cls.__name__: cls

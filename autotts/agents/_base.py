@@ -7,15 +7,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
-__all__ = ["Agent", "Candidate", "Context", "Proposal"]
+from autotts.traces.bench import Bench
+
+__all__ = ["Agent", "Candidate", "Context", "Proposal", "Purse"]
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A program that the search has told about.
+    """A slot that the search has told about: a program, or why there was none.
 
     Attributes:
-        id: id in the archive.
+        id: id in the archive, "" where the agent gave no program.
         source: the program's text.
         idea: the first line of its docstring.
         agent: name of the agent that wrote it, or of where it came from.
@@ -26,6 +28,8 @@ class Candidate:
         front: whether any of its points is on the Pareto front.
         round, slot: when it was proposed.
         parents: ids of the programs that it was made from.
+        message, line, where: of an outcome that is not "ok".
+        points: (β, accuracy from 0 to 1, tokens a question) of its mean curve where it was confirmed.
     """
 
     id: str
@@ -40,6 +44,42 @@ class Candidate:
     round: int
     slot: int
     parents: tuple[str, ...]
+    message: str = ""
+    line: int | None = None
+    where: str = ""
+    points: tuple[tuple[float, float, float], ...] = ()
+
+
+class Purse(Protocol):
+    """What a slot's model calls are paid from. Every call is written down before it is sent, and when it has ended."""
+
+    def recorded(self) -> str | None:
+        """The next answer that this slot was given before it was interrupted, in order; None when there is no more."""
+        ...
+
+    def begin(self, prompt: str, templates: Mapping[str, str], tokens: int, cost: float | None) -> int:
+        """Reserve the most that a call may use; its number.
+
+        Args:
+            prompt: what is said that was not said in this slot before.
+            templates: hashes of the templates that it was rendered from, by name.
+            tokens: the most that it may use.
+            cost: the most that it may cost in dollars, None where the price is unknown.
+
+        Raises:
+            LimitReached: a budget has no room for it.
+        """
+        ...
+
+    def end(
+        self, number: int, outcome: str, reply: str, usage: Mapping[str, int], tokens: int, cost: float | None
+    ) -> None:
+        """Write down how it ended: "ok" with the answer, or what went wrong; what it used and cost."""
+        ...
+
+    def seconds_left(self) -> float:
+        """Until the run's own time is over; infinite where it has no limit."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -50,12 +90,18 @@ class Context:
         round, slot: which proposal this is.
         candidates: everything told so far, in order, rejects included.
         parents: chosen by the selector for this slot, best first; may be empty.
+        number: how many proposals this agent was asked for in the run before this one.
+        bench: instruments and measurements on the search split; None where there are none.
+        purse: what calls of models are paid from; None where none can be.
     """
 
     round: int
     slot: int
     candidates: tuple[Candidate, ...]
     parents: tuple[Candidate, ...]
+    number: int = 0
+    bench: Bench | None = None
+    purse: Purse | None = None
 
 
 @dataclass(frozen=True)
@@ -67,8 +113,8 @@ class Proposal:
         parents: ids of the candidates that it was made from.
         answer: what the agent wants stored with it.
         prompt: what a model was asked, "" without one.
-        usage: tokens by kind.
-        cost: in US dollars, None where it is not known.
+        usage: tokens by kind, of calls that did not go through the purse.
+        cost: in US dollars, likewise; None where it is not known.
     """
 
     source: str
@@ -89,5 +135,10 @@ class Agent(Protocol):
     name: str
 
     def propose(self, context: Context, rng: random.Random) -> Proposal:
-        """The next program."""
+        """The next program.
+
+        Raises:
+            AgentError: there is none; the outcome is stored with the slot, and the search goes on.
+            LimitReached: a budget has no room for what the agent needs; the search ends.
+        """
         ...

@@ -11,6 +11,7 @@ from autotts.archive.pareto import (
 )
 from autotts.archive.records import (
     Added,
+    Call,
     EnvironmentRef,
     Evaluation,
     LedgerEntry,
@@ -29,6 +30,7 @@ __all__ = [
     "Added",
     "Archive",
     "ArchiveError",
+    "Call",
     "EnvironmentRef",
     "Evaluation",
     "LedgerEntry",

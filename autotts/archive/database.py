@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
 
@@ -12,10 +13,11 @@ import sqlalchemy as sa
 
 from autotts.archive.schema import ArchiveError, lock_for_writing, metadata, open_engine
 
-__all__ = ["CLOCK", "Database"]
+__all__ = ["CLOCK", "Database", "now"]
 
 CLOCK = "created"
-"""The only columns that know the time have this name."""
+_CLOCKS = (CLOCK, "seconds")
+"""The only columns that know the time have these names."""
 
 
 class Database:
@@ -77,11 +79,16 @@ class Database:
     def dump(self) -> Iterator[tuple[str, Mapping[str, Any]]]:
         """(table, row) of everything but the clock, by table and key: two archives are equal when these are."""
         for table in metadata.sorted_tables:
-            columns = [column for column in table.c if column.name != CLOCK]
+            columns = [column for column in table.c if column.name not in _CLOCKS]
             with self._connection(writing=False) as connection:
                 query = sa.select(*columns).order_by(*table.primary_key.columns)
                 for row in connection.execution_options(yield_per=500).execute(query).mappings():
                     yield table.name, dict(row)
+
+
+def now() -> str:
+    """The time as it is stored."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def _cause(text: str) -> str:

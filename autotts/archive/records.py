@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 __all__ = [
     "Added",
+    "Call",
     "EnvironmentRef",
     "Evaluation",
     "LedgerEntry",
@@ -120,6 +121,38 @@ class Proposal:
     usage: Mapping[str, int] = field(default_factory=dict)
     cost: float | None = 0.0
     verdict: Verdict | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request to a model, written down before it is sent and again when it has ended.
+
+    Attributes:
+        run, round, slot, number: the key; numbers count from 0 within a slot.
+        agent: who asked.
+        prompt: what was said that had not been said in this slot before.
+        templates: hashes of the templates that the prompt was rendered from, by name.
+        outcome: "" while it is under way, "ok", or what became of it.
+        reply: the answer as JSON, "" without one.
+        usage: counted tokens by kind, as the server told.
+        tokens: that count against a budget; while it is under way (or where nobody knows) the most that it may use.
+        cost: dollars that count against a budget, in the same way; None where the price is unknown (never 0).
+        seconds: that it took.
+    """
+
+    run: str
+    round: int
+    slot: int
+    number: int
+    agent: str
+    prompt: str = ""
+    templates: Mapping[str, str] = field(default_factory=dict)
+    outcome: str = ""
+    reply: str = ""
+    usage: Mapping[str, int] = field(default_factory=dict)
+    tokens: int = 0
+    cost: float | None = 0.0
+    seconds: float = 0.0
 
 
 @dataclass(frozen=True, eq=False)

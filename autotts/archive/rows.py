@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from autotts.archive.codec import pack, unpack
 from autotts.archive.pareto import Point
 from autotts.archive.records import (
+    Call,
     EnvironmentRef,
     Evaluation,
     LedgerEntry,
@@ -115,6 +116,20 @@ def proposal_of(row: Row) -> Proposal:
     return Proposal(
         row.run, row.round, row.slot, row.agent, row.source, parents, row.prompt, row.answer, usage, row.cost, verdict
     )
+
+
+def call_row(call: Call) -> dict[str, Any]:
+    """All columns of `call` but when it began."""
+    values = asdict(call)
+    values.update(prompt=clean(call.prompt), outcome=clean(call.outcome), reply=clean(call.reply))
+    return {**values, "templates": dumps(call.templates), "usage": dumps(call.usage), "cost": finite(call.cost)}
+
+
+def call_of(row: Row) -> Call:
+    """A row of `call`."""
+    place = row.run, row.round, row.slot, row.number
+    told = row.agent, row.prompt, json.loads(row.templates), row.outcome, row.reply, json.loads(row.usage)
+    return Call(*place, *told, row.tokens, row.cost, row.seconds)
 
 
 def listed_of(row: Row) -> Listed:

@@ -16,8 +16,11 @@ from autotts.errors import AutoTTSError, InputError
 
 __all__ = ["SCHEMA", "ArchiveError", "lock_for_writing", "metadata", "open_engine", "tables"]
 
-SCHEMA = 2
-"""Version of the tables; another version is refused, not guessed at. 2: environments are known by their content."""
+SCHEMA = 3
+"""Version of the tables; another version is refused, not guessed at.
+
+2: environments are known by their content. 3: calls of models, and how long a run has taken; version 2 is brought to it.
+"""
 
 BUSY_SECONDS = 30.0
 _WRITERS = 0x617474  # PostgreSQL advisory lock number: all writers of an archive
@@ -66,6 +69,7 @@ class tables:
         _text("state"),
         _text("versions"),
         _text("note"),
+        Column("seconds", Double, nullable=False, server_default="0"),
         _text("created"),
     )
     proposal = Table(
@@ -104,6 +108,24 @@ class tables:
         Column("position", Integer, primary_key=True, autoincrement=False),
         _text("program"),
         Index("parent_by_program", "run", "program"),
+    )
+    call = Table(
+        "call",
+        metadata,
+        _key("run", ForeignKey("run.name")),
+        Column("round", Integer, primary_key=True, autoincrement=False),
+        Column("slot", Integer, primary_key=True, autoincrement=False),
+        Column("number", Integer, primary_key=True, autoincrement=False),
+        _text("agent"),
+        _text("templates"),
+        _text("prompt"),
+        _text("outcome"),
+        _text("reply"),
+        _text("usage"),
+        Column("tokens", Integer, nullable=False),
+        Column("cost", Double, nullable=True),
+        Column("seconds", Double, nullable=False),
+        _text("created"),
     )
     evaluation = Table(
         "evaluation",
@@ -251,8 +273,10 @@ def _prepare(engine: sa.Engine, name: str, create: bool) -> None:
     """Check the version of the tables, and make them in an empty database."""
     with engine.connect() as connection, connection.begin():
         known = set(sa.inspect(connection).get_table_names())
-        if tables.version.name in known:
+        if tables.version.name in known and not _is_version_2(connection):
             return _check_version(connection, name)
+    if tables.version.name in known:
+        return _from_version_2(engine)
     if known:
         raise InputError(f"{name} is a database, but not an AutoTTS archive; give --archive an empty one")
     if not create:
@@ -269,6 +293,20 @@ def _prepare(engine: sa.Engine, name: str, create: bool) -> None:
             return _check_version(connection, name)
         metadata.create_all(connection)
         connection.execute(sa.insert(tables.version).values(version=SCHEMA))
+
+
+def _is_version_2(connection: sa.Connection) -> bool:
+    return connection.execute(sa.select(sa.func.max(tables.version.c.version))).scalar() == 2
+
+
+def _from_version_2(engine: sa.Engine) -> None:
+    """Add what version 3 added; what is there stays as it is."""
+    with engine.connect().execution_options(archive_write=True) as connection, connection.begin():
+        lock_for_writing(connection)
+        if _is_version_2(connection):  # another process may have been first
+            tables.call.create(connection)
+            connection.execute(sa.text("ALTER TABLE run ADD COLUMN seconds DOUBLE PRECISION NOT NULL DEFAULT 0"))
+            connection.execute(sa.update(tables.version).values(version=3))
 
 
 def _check_version(connection: sa.Connection, name: str) -> None:

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from datetime import UTC, datetime
 from typing import Any
 
 import sqlalchemy as sa
 
 from autotts.archive import rows
-from autotts.archive.database import CLOCK, Database
+from autotts.archive.calls import Calls
+from autotts.archive.database import CLOCK, now
 from autotts.archive.pareto import Point, front
 from autotts.archive.records import Added, Evaluation, LedgerEntry, Listed, Program, Proposal, Run, Verdict
 from autotts.archive.schema import ArchiveError, tables
@@ -27,7 +27,7 @@ _PAGE = 500  # rows a read takes at once: a long list neither fills memory nor h
 _HOW_MANY = sa.func.count().label("how_many")
 
 
-class Archive(Database):
+class Archive(Calls):
     """An archive at a path (SQLite) or a database URL. Usable from many threads; a context manager.
 
     Args:
@@ -106,7 +106,7 @@ class Archive(Database):
         with self._writing() as connection:
             if connection.execute(sa.select(t.c.name).where(t.c.name == run.name)).first():
                 raise InputError(f"{self.name} has a run {run.name} already; resume it, or give --run another name")
-            values = {**rows.run_row(run), "number": _next(connection, t.c.number), CLOCK: _now()}
+            values = {**rows.run_row(run), "number": _next(connection, t.c.number), CLOCK: now()}
             connection.execute(sa.insert(t).values(**values))
 
     def run(self, name: str) -> Run:
@@ -135,6 +135,13 @@ class Archive(Database):
         values = {"state": state} | ({} if note is None else {"note": rows.clean(note)})
         with self._writing() as connection:
             connection.execute(sa.update(tables.run).where(tables.run.c.name == name).values(**values))
+
+    def add_seconds(self, name: str, seconds: float) -> float:
+        """Count time that a run has taken; all of it so far."""
+        t = tables.run
+        with self._writing() as connection:
+            connection.execute(sa.update(t).where(t.c.name == name).values(seconds=t.c.seconds + seconds))
+            return float(connection.execute(sa.select(t.c.seconds).where(t.c.name == name)).scalar() or 0.0)
 
     # proposals
 
@@ -349,7 +356,7 @@ class Archive(Database):
         t = tables.ledger
         with self._writing() as connection:
             numbered = replace(entry, number=_next(connection, t.c.number, t.c.environment == entry.environment))
-            connection.execute(sa.insert(t).values(**rows.ledger_row(numbered), **{CLOCK: _now()}))
+            connection.execute(sa.insert(t).values(**rows.ledger_row(numbered), **{CLOCK: now()}))
         return numbered
 
     def ledger(self, environment: str | None = None, program: str | None = None) -> list[LedgerEntry]:
@@ -379,7 +386,3 @@ def _point_row(point: Point, run: str, curve: str, on_front: bool) -> dict[str, 
 def _next(connection: sa.Connection, column: sa.Column[Any], *where: sa.ColumnElement[bool]) -> int:
     """The next counted number, from 1. The caller is the only writer."""
     return int(connection.execute(sa.select(sa.func.max(column)).where(*where)).scalar() or 0) + 1
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")

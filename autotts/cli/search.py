@@ -15,8 +15,9 @@ from typing import Any
 import click
 from rich.table import Table
 
-from autotts.agents import make_agent
+from autotts.agents import Settings
 from autotts.archive import Archive, stretches
+from autotts.cli._agents import limit_options, model_options
 from autotts.cli._common import (
     EMBEDDED,
     MOST_SEEDS,
@@ -32,9 +33,10 @@ from autotts.cli._common import (
     workers_option,
 )
 from autotts.cli.archive import stretch_cells
-from autotts.errors import InputError
+from autotts.cli.plan import affordable, make_agents, show_plan
+from autotts.errors import AgentDown, InputError, LimitReached
 from autotts.evaluation import MOST_BETAS
-from autotts.search import Config, Search, open_run, start_run
+from autotts.search import Config, Limits, Search, open_run, start_run
 from autotts.ui.plot import front_picture
 from autotts.ui.progress import Mode, make_display
 
@@ -51,7 +53,9 @@ display_option = option(
 
 @click.command()
 @env_option
-@option("--agent", default="evolution", help="Who writes programs.")
+@option(
+    "--agent", "agents", multiple=True, metavar="NAME", help="Who writes programs; several share the slots in turn.  [default: evolution]"
+)
 @option("--rounds", type=click.IntRange(0, MOST_SLOTS), default=Config.rounds, help="Rounds after the baselines.")
 @option(
     "--proposals-per-round",
@@ -72,6 +76,9 @@ display_option = option(
 @option("--betas", type=click.IntRange(2, MOST_BETAS), default=Config.betas, help="Evenly spaced values of β.")
 @option("--run", "run_name", default=None, metavar="NAME", help="The run's name.  [default: run-1, run-2, …]")
 @equivalence_option
+@model_options
+@limit_options
+@option("--dry-run", is_flag=True, help="Say what the run would ask, cost and take at most, and do nothing.")
 @workers_option
 @sandbox_options
 @archive_option
@@ -79,7 +86,7 @@ display_option = option(
 @json_option
 def search(
     env_patterns: tuple[str, ...],
-    agent: str,
+    agents: tuple[str, ...],
     rounds: int,
     proposals_per_round: int,
     seed: int,
@@ -88,6 +95,9 @@ def search(
     betas: int,
     run_name: str | None,
     equivalence: str | None,
+    settings: Settings,
+    limits: Limits,
+    dry_run: bool,
     workers: int,
     isolating: dict[str, Any],
     archive: str,
@@ -95,7 +105,6 @@ def search(
     as_json: bool,
 ) -> int:
     """Discover controllers: baselines first, then rounds of proposals, each evaluated in the sandbox."""
-    make_agent(agent)
     if screen_seeds is None:
         screen_seeds = min(Config.screen_seeds, seeds)
     elif screen_seeds > seeds:
@@ -104,7 +113,13 @@ def search(
         raise InputError(f"--run {run_name!r}: a name has letters, digits, '.', '_' and '-', and no '-' in front")
     # `resume` may be called from anywhere, so the run keeps what it searches by absolute paths.
     envs = tuple(map(_absolute, env_patterns)) or (EMBEDDED,)
-    config = Config(agent, rounds, proposals_per_round, seed, betas, seeds, screen_seeds, envs, equivalence)
+    names = agents or Config.agents
+    shape = names, rounds, proposals_per_round, seed, betas, seeds, screen_seeds, envs, equivalence
+    config = Config(*shape, settings=settings, limits=limits)
+    made = make_agents(names, settings, archive)
+    if dry_run:
+        return show_plan(config, made, as_json)
+    affordable(made, limits)
     environments = load_all(envs, equivalence)
     with Archive(archive) as store:
         name = start_run(store, run_name, config, environments)
@@ -123,12 +138,21 @@ def _absolute(pattern: str) -> str:
 
 @click.command()
 @click.argument("run")
+@limit_options
 @workers_option
 @sandbox_options
 @archive_option
 @display_option
 @json_option
-def resume(run: str, workers: int, isolating: dict[str, Any], archive: str, display: Mode | None, as_json: bool) -> int:
+def resume(
+    run: str,
+    limits: Limits,
+    workers: int,
+    isolating: dict[str, Any],
+    archive: str,
+    display: Mode | None,
+    as_json: bool,
+) -> int:
     """Go on with RUN where it stopped; nothing is asked or counted twice."""
     with Archive(archive, create=False) as store:
         place = str(store.run(run).config.get("equivalence") or "").rpartition(":")[0]
@@ -137,7 +161,7 @@ def resume(run: str, workers: int, isolating: dict[str, Any], archive: str, disp
                 f"{run}: compares answers by {place}, which is not here; its path is relative to the folder that the "
                 "search was started in, so resume it from there"
             )
-        return _go(store, run, archive, workers, isolating, display, as_json)
+        return _go(store, run, archive, workers, {**isolating, "limits": limits}, display, as_json)
 
 
 @contextmanager
@@ -171,19 +195,25 @@ def _go(
         try:
             with _interruptible(job):
                 job.go()
-            interrupted = False
+            code, why = 0, ""
         except KeyboardInterrupt:
-            interrupted = True
-    if interrupted:
-        out.print("Interrupted; everything so far is kept. Go on with:")
+            code, why = 130, "Interrupted; everything so far is kept. Go on with:"
+        except LimitReached as error:
+            code, why = error.exit_code, f"{error}. Everything so far is kept; with a higher limit it goes on:"
+        except AgentDown as error:
+            code, why = error.exit_code, f"{error}. Everything so far is kept; go on with:"
+    if code in (1, 130):
+        out.print(why, soft_wrap=True)
         out.print(f"  {again}", soft_wrap=True)
-        return 130
+        return code
     points = job.standing.front()
     if as_json:
         print_json({"run": name, "config": asdict(job.config), "front": [_point(p) for p in points]})
     elif display != "none":
         _print_end(job, archive)
-    return 0
+    if code:
+        console(stderr=True).print(f"{why}\n  {again}", soft_wrap=True)
+    return code
 
 
 def _point(point: Any) -> dict[str, Any]:

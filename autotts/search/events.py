@@ -72,7 +72,8 @@ class RoundEnded(Event):
 
 @dataclass(frozen=True)
 class SearchEnded(Event):
-    """The run is complete, or was interrupted."""
+    """The run is complete, was interrupted, or came to a limit (then `reason` says to which)."""
 
     finished: bool
     cpu_seconds: float
+    reason: str = ""

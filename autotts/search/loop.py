@@ -18,13 +18,16 @@ from autotts.archive import Archive, Evaluation, Point, Verdict
 from autotts.archive import Program as StoredProgram
 from autotts.archive import Proposal as StoredProposal
 from autotts.archive.selection import Selector
-from autotts.errors import ProgramError
-from autotts.evaluation import EnvironmentResult, Evaluator, Program, Protocol, even_betas, shipped
+from autotts.errors import AgentDown, AgentError, AgentUnavailable, LimitReached, ProgramError
+from autotts.evaluation import EnvironmentResult, Evaluator, Program, Protocol, shipped
 from autotts.replay import Environment
+from autotts.search.budget import Budget, SlotPurse
+from autotts.search.config import Config
 from autotts.search.events import Event, RoundEnded, SearchEnded, SearchStarted, SlotEnded, SlotStarted
 from autotts.search.standing import Standing
+from autotts.traces.bench import Bench
 
-__all__ = ["BASELINES", "REFERENCE", "Config", "Search"]
+__all__ = ["BASELINES", "REFERENCE", "Search"]
 
 REFERENCE = "cmc"
 BASELINES = (REFERENCE, "sc", "asc", "esc", "parallel_probe")
@@ -35,44 +38,8 @@ PARENTS = 2
 BUILT_IN = ("evolution",)
 """Agents whose programs are AutoTTS's own: they run where strict isolation cannot be had."""
 
-
-@dataclass(frozen=True)
-class Config:
-    """What a run is: everything here is stored in it and decides its archive, row for row.
-
-    Attributes:
-        agent: the agent's name.
-        rounds: rounds of proposals after the baselines (round 0).
-        proposals_per_round: slots a round.
-        seed: everything random comes from it.
-        betas: number of β, evenly spaced.
-        seeds: episode seeds that confirming plays.
-        screen_seeds: how many of them screening plays, the first ones.
-        envs: the environments' paths or names, as given.
-        equivalence: answer equivalence, None for what the files say.
-        added: hashes of the programs that people had added when the run began; they follow the baselines.
-    """
-
-    agent: str = "evolution"
-    rounds: int = 4
-    proposals_per_round: int = 4
-    seed: int = 0
-    betas: int = 11
-    seeds: int = 5
-    screen_seeds: int = 2
-    envs: tuple[str, ...] = ()
-    equivalence: str | None = None
-    added: tuple[str, ...] = ()
-
-    @property
-    def protocol(self) -> Protocol:
-        """What confirming plays."""
-        return Protocol(even_betas(self.betas), tuple(range(self.seeds)))
-
-    @property
-    def screen_protocol(self) -> Protocol:
-        """What screening plays: fewer seeds, all β."""
-        return replace(self.protocol, seeds=tuple(range(min(self.screen_seeds, self.seeds))))
+DOWN = 3
+"""Proposals in a row to which an agent's server gave no answer, after which the run waits for a person."""
 
 
 @dataclass
@@ -83,7 +50,8 @@ class Search:
         archive, run: where it is kept, and under which name (the run's record exists).
         config: see `Config`.
         environments: the search split.
-        agent, selector: who proposes, and who picks parents.
+        agents: who proposes, in turn.
+        selector: who picks parents.
         evaluator: runs programs in the sandbox.
         listen: called with every event.
     """
@@ -92,48 +60,131 @@ class Search:
     run: str
     config: Config
     environments: Sequence[Environment]
-    agent: Agent
+    agents: Sequence[Agent]
     selector: Selector
     evaluator: Evaluator
     listen: Callable[[Event], None] = lambda _: None
     standing: Standing = field(init=False)
+    bench: Bench = field(init=False)
+    budget: Budget = field(init=False)
+    _place: tuple[int, int] = field(init=False, default=(0, 0))
+    _told: tuple[Candidate, ...] = field(init=False, default=())
+    _known: dict[tuple[int, int], StoredProposal] = field(init=False, default_factory=dict)
     _candidates: list[Candidate] = field(init=False, default_factory=list)
     _hashes: dict[str, str] = field(init=False, default_factory=dict)
     _stopped: bool = field(init=False, default=False)
     _own: set[str] = field(init=False, default_factory=set)
     _rejects: Counter[str] = field(init=False, default_factory=Counter)
+    _silent: Counter[str] = field(init=False, default_factory=Counter)
 
     def __post_init__(self) -> None:
-        self.standing = Standing(self.environments, self.config.protocol, self.config.screen_protocol)
+        config = self.config
+        self.standing = Standing(self.environments, config.protocol, config.screen_protocol)
+        self.bench = Bench(self.environments, self.evaluator, config.screen_protocol, REFERENCE)
+        self.budget = Budget(self.archive, self.run, config.limits)
 
     def go(self) -> None:
-        """Run to the end; slots that the archive holds already are told again, not run again."""
-        known = {(p.round, p.slot): p for p in self.archive.proposals(self.run)}
-        done = sum(p.verdict is not None for p in known.values())
-        rounds, per_round = self.config.rounds, self.config.proposals_per_round
-        added = len(self.config.added)
-        given = len(BASELINES) + added
-        self.evaluator.admit(self.agent.name in BUILT_IN and not added)
-        self.listen(SearchStarted(self.run, rounds, per_round, len(BASELINES), added, done, self.evaluator.isolation))
-        finished = False
+        """Run to the end; slots that the archive holds already are told again, not run again.
+
+        Raises:
+            LimitReached: a budget has no room for the next proposal.
+            AgentDown: an agent's server does not answer.
+        """
+        finished, reason = False, ""
         try:
-            for round_ in range(rounds + 1):
-                told = tuple(self._mark_front())
-                for slot in range(given if round_ == 0 else per_round):
-                    if self._stopped:
-                        raise KeyboardInterrupt
-                    stored = known.get((round_, slot))
-                    if stored is None or (stored.verdict is None and self.agent.name in BUILT_IN):
-                        # What it had proposed when it was stopped it proposes again: so we know that it is its own.
-                        stored = self._propose(round_, slot, told, stored)
-                    if stored.verdict is None:
-                        stored = self._judge(stored)
-                    self._tell(stored)
-                self._end_round(round_)
+            self.begin()
+            while self.place is not None:
+                if self._stopped:
+                    raise KeyboardInterrupt
+                self.step()
             finished = True
+        except LimitReached as error:
+            reason = str(error)
+            raise
         finally:
-            self.archive.set_run_state(self.run, "done" if finished else "interrupted")
-            self.listen(SearchEnded(self.run, finished, self.evaluator.cpu_seconds))
+            self.budget.tick()
+            self.archive.set_run_state(self.run, "done" if finished else "limit" if reason else "interrupted")
+            self.listen(SearchEnded(self.run, finished, self.evaluator.cpu_seconds, reason))
+
+    def begin(self) -> None:
+        """Read what the archive holds, and see that programs may be run here."""
+        self._known = {(p.round, p.slot): p for p in self.archive.proposals(self.run)}
+        done = sum(p.verdict is not None for p in self._known.values())
+        rounds, per_round, added = self.config.rounds, self.config.proposals_per_round, len(self.config.added)
+        self.evaluator.admit(all(agent.name in BUILT_IN for agent in self.agents) and not added)
+        self.listen(SearchStarted(self.run, rounds, per_round, len(BASELINES), added, done, self.evaluator.isolation))
+
+    @property
+    def place(self) -> tuple[int, int] | None:
+        """(round, slot) of what comes next, None at the end."""
+        return self._place if self._place[0] <= self.config.rounds else None
+
+    def step(self) -> None:
+        """Settle the next slot: from the archive, or by asking the agent whose turn it is."""
+        stored = self._known.get(self._place)
+        round_, slot = self._place
+        if round_ == 0:
+            if stored is None:
+                agent = "baseline" if slot < len(BASELINES) else "person"
+                stored = self._store(StoredProposal(self.run, 0, slot, agent, self._given(slot).source))
+            self._settle(stored)
+            return
+        built_in = self._agent()[0].name in BUILT_IN
+        if stored is not None and not (stored.verdict is None and built_in):
+            self._settle(stored)
+            return
+        # What a built-in agent had proposed when it was stopped it proposes again: so we know that it is its own.
+        if stored is None:
+            self.budget.admit_proposal(self._asked())
+        agent_, _ = self._agent()
+        self.listen(SlotStarted(self.run, round_, slot, "propose", ""))
+        context = self.ask()
+        try:
+            answer: Proposal | AgentError = agent_.propose(context, self._rng(round_, slot, "propose"))
+        except AgentError as error:
+            answer = error
+        if built_in and isinstance(answer, Proposal):
+            self._own.add(answer.source)
+        if stored is not None:
+            self._settle(stored)
+        else:
+            self.tell(answer)
+        self._hear(agent_.name, answer)
+
+    def ask(self) -> Context:
+        """What the agent whose turn it is may know."""
+        round_, slot = self._place
+        agent, number = self._agent()
+        picks = self.selector.parents(
+            self.standing.parent_records(self._told), self._rng(round_, slot, "select"), PARENTS
+        )
+        by_id = {candidate.id: candidate for candidate in self._told}
+        parents = tuple(by_id[pick] for pick in picks if pick in by_id)
+        purse = SlotPurse(self.budget, (round_, slot), agent.name)
+        return Context(round_, slot, self._told, parents, number, self.bench, purse)
+
+    def tell(self, answer: Proposal | AgentError) -> Candidate:
+        """Take the answer for the next slot: it is in the archive before anything is done with it."""
+        round_, slot = self._place
+        agent, _ = self._agent()
+        purse = SlotPurse(self.budget, (round_, slot), agent.name)
+        with self.archive.transaction():
+            if isinstance(answer, Proposal) and (answer.usage or answer.cost != 0.0):
+                number = purse.begin("", {}, sum(answer.usage.values()), answer.cost, asked=True)
+                purse.end(number, "ok", "", answer.usage, sum(answer.usage.values()), answer.cost)
+            usage, cost, prompt, text = purse.totals()
+            given = (self.run, round_, slot, agent.name)
+            if isinstance(answer, Proposal):
+                parents = tuple(self._hashes[parent] for parent in answer.parents if parent in self._hashes)
+                told = answer.prompt or prompt, answer.answer or text
+                stored = StoredProposal(*given, answer.source, parents, *told, usage, cost)
+            else:
+                verdict = Verdict(answer.outcome, str(answer), isolation=self.evaluator.isolation)
+                stored = StoredProposal(*given, "", (), prompt, text, usage, cost, verdict)
+            stored = self._store(stored)
+        self._settle(stored)
+        self.budget.tick()
+        return self._candidates[-1]
 
     def stop(self) -> None:
         """End `go` with KeyboardInterrupt before its next slot; may be called from a signal's handler."""
@@ -150,46 +201,40 @@ class Search:
 
     # ---- one slot ----------------------------------------------------------------------------------------------
 
-    def _propose(
-        self, round_: int, slot: int, told: tuple[Candidate, ...], before: StoredProposal | None
-    ) -> StoredProposal:
-        """Ask for a program; the answer is in the archive before anything is done with it.
+    def _agent(self) -> tuple[Agent, int]:
+        """(whose turn it is, how many proposals it was asked for before)."""
+        round_, slot = self._place
+        turn = (max(round_, 1) - 1) * self.config.proposals_per_round + slot
+        return self.agents[turn % len(self.agents)], turn // len(self.agents)
 
-        Args:
-            before: what the slot holds already, which stays.
-        """
-        if round_ == 0:
-            proposal = Proposal(self._given(slot).source, (), "")
-            agent = "baseline" if slot < len(BASELINES) else "person"
-        else:
-            self.listen(SlotStarted(self.run, round_, slot, "propose", ""))
-            rng = self._rng(round_, slot, "select")
-            picks = self.selector.parents(self.standing.parent_records(told), rng, PARENTS)
-            by_id = {candidate.id: candidate for candidate in told}
-            context = Context(round_, slot, told, tuple(by_id[pick] for pick in picks if pick in by_id))
-            proposal = self.agent.propose(context, self._rng(round_, slot, "propose"))
-            agent = self.agent.name
-        stored = StoredProposal(
-            self.run,
-            round_,
-            slot,
-            agent,
-            proposal.source,
-            tuple(self._hashes[parent] for parent in proposal.parents),
-            proposal.prompt,
-            proposal.answer,
-            dict(proposal.usage),
-            proposal.cost,
-        )
-        if round_ and self.agent.name in BUILT_IN:
-            self._own.add(proposal.source)
-        if before is not None:
-            return before
-        self.archive.add_proposal(stored)
-        # As the archive took it, which replaces what no database holds: a run that is resumed reads it from there.
-        kept = self.archive.proposal(self.run, round_, slot)
+    def _asked(self) -> int:
+        """Proposals that agents were asked for before the next slot."""
+        return (self._place[0] - 1) * self.config.proposals_per_round + self._place[1]
+
+    def _hear(self, agent: str, answer: Proposal | AgentError) -> None:
+        """An agent that does not answer again and again would use up all slots for nothing."""
+        self._silent[agent] = self._silent[agent] + 1 if isinstance(answer, AgentUnavailable) else 0
+        if self._silent[agent] >= DOWN:
+            raise AgentDown(f"{agent} did not answer in {DOWN} proposals in a row ({answer})")
+
+    def _store(self, proposal: StoredProposal) -> StoredProposal:
+        """As the archive took it, which replaces what no database holds: a run that is resumed reads it from there."""
+        self.archive.add_proposal(proposal)
+        kept = self.archive.proposal(self.run, proposal.round, proposal.slot)
         assert kept is not None
         return kept
+
+    def _settle(self, stored: StoredProposal) -> None:
+        """Decide a stored slot where it is not decided, take it into the standing, and go to the next."""
+        self._take(stored if stored.verdict is not None else self._judge(stored))
+        round_, slot = self._place
+        given = len(BASELINES) + len(self.config.added)
+        if slot + 1 < (given if round_ == 0 else self.config.proposals_per_round):
+            self._place = (round_, slot + 1)
+            return
+        self._end_round(round_)
+        self._place = (round_ + 1, 0)
+        self._told = tuple(self._mark_front())
 
     def _given(self, slot: int) -> Program:
         """A program of round 0: a baseline, or one that a person added."""
@@ -267,12 +312,11 @@ class Search:
 
     # ---- what has been told ------------------------------------------------------------------------------------
 
-    def _tell(self, stored: StoredProposal) -> None:
+    def _take(self, stored: StoredProposal) -> None:
         """Take a committed slot into the standing, from the archive's own records."""
         verdict = stored.verdict
         assert verdict is not None
-        assert verdict.program is not None
-        program = self.archive.program(verdict.program)
+        program = self.archive.program(verdict.program) if verdict.program else StoredProgram("", "")
         assert program is not None
         ids = {digest: name for name, digest in self._hashes.items()}
         confirmed = verdict.outcome == "ok" and verdict.stage == "confirm"
@@ -281,7 +325,8 @@ class Search:
             self._hashes[program.id] = program.hash
         else:
             self._rejects[verdict.outcome] += 1
-            self._hashes.setdefault(program.id, program.hash)
+            if program.hash:
+                self._hashes.setdefault(program.id, program.hash)
         self._candidates.append(
             Candidate(
                 id=program.id,
@@ -296,6 +341,10 @@ class Search:
                 round=stored.round,
                 slot=stored.slot,
                 parents=tuple(ids[parent] for parent in stored.parents if parent in ids),
+                message=verdict.message,
+                line=verdict.line,
+                where=verdict.where,
+                points=self._points(program.id) if confirmed else (),
             )
         )
         gain, se = verdict.gain, verdict.gain_se
@@ -309,6 +358,9 @@ class Search:
                 hashes = [environment.hash for environment in self.environments]
                 kept = self.archive.get_evaluations(program.hash, hashes, protocol.hash, source)
                 self.standing.take(program.id, program.name, source, kept)
+
+    def _points(self, id_: str) -> tuple[tuple[float, float, float], ...]:
+        return tuple((p.beta, p.accuracy, p.tokens) for p in self.standing.points_of(id_))
 
     def _mark_front(self) -> list[Candidate]:
         on_front = self.standing.front_ids()

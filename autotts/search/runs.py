@@ -16,13 +16,18 @@ from autotts.archive.selection import ParetoSelector
 from autotts.errors import InputError
 from autotts.evaluation import Evaluator
 from autotts.replay import Environment, load_environments
-from autotts.search.loop import Config, Search
+from autotts.search.budget import Limits
+from autotts.search.config import Config
+from autotts.search.loop import Search
 from autotts.search.standing import pass_at_1, rectangle
 
 __all__ = ["default_selector", "open_run", "start_run"]
 
 TOLERANCE = 0.005
 """Half a point of accuracy: about the paired standard error of gains on four environments with 30 questions each."""
+
+
+_MAY_DIFFER: dict[str, Any] = {"added": None, "limits": None}
 
 
 def start_run(archive: Archive, name: str | None, config: Config, environments: Sequence[Environment]) -> str:
@@ -36,7 +41,8 @@ def start_run(archive: Archive, name: str | None, config: Config, environments: 
     if name is None:
         name = archive.next_run_name()
     if name in existing:
-        if {**existing[name].config, "added": None} != {**stored, "added": None}:
+        kept = json.loads(json.dumps(asdict(Config.from_json(existing[name].config))))
+        if {**kept, **_MAY_DIFFER} != {**stored, **_MAY_DIFFER}:
             raise InputError(
                 f"--run {name}: this archive has a run of that name with other settings; "
                 f"give another name, or `autotts resume {name}`"
@@ -66,19 +72,24 @@ def default_selector(environments: Sequence[Environment]) -> ParetoSelector:
 
 
 @contextmanager
-def open_run(archive: Archive, name: str, workers: int, **options: Any) -> Iterator[Search]:
+def open_run(
+    archive: Archive, name: str, workers: int, limits: Limits | None = None, **options: Any
+) -> Iterator[Search]:
     """A stored run, ready to go (on).
 
     Args:
         archive, name: where it is kept, and under which name.
+        limits: that replace the run's own, as far as they say something.
         workers, options: see `Evaluator`.
 
     Raises:
         InputError: no such run, or its environments are not what they were.
     """
     run = archive.run(name)
-    values: dict[str, Any] = {key: tuple(v) if isinstance(v, list) else v for key, v in run.config.items()}
-    config = Config(**values)
+    config = Config.from_json(run.config)
+    if limits is not None:
+        config = replace(config, limits=limits.over(config.limits))
+    agents = [make_agent(agent, config.settings, archive) for agent in config.agents]
     environments = load_environments(list(config.envs), equivalence=config.equivalence)
     found = [environment.hash for environment in environments]
     if found != [ref.hash for ref in run.environments]:
@@ -88,4 +99,4 @@ def open_run(archive: Archive, name: str, workers: int, **options: Any) -> Itera
         )
     selector = default_selector(environments)
     with Evaluator(environments, workers, **options) as evaluator:
-        yield Search(archive, name, config, environments, make_agent(config.agent), selector, evaluator)
+        yield Search(archive, name, config, environments, agents, selector, evaluator)

@@ -35,6 +35,10 @@ class EvolutionAgent:
     def __init__(self, *, random_only: bool = False) -> None:
         self._random_only = random_only
 
+    def most(self) -> tuple[int, float | None]:
+        """No tokens, no dollars: no model is called."""
+        return 0, 0.0
+
     def propose(self, context: Context, rng: random.Random) -> Proposal:
         """The next program; never one whose source the context already has."""
         known = {candidate.source for candidate in context.candidates}

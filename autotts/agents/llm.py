@@ -1,0 +1,61 @@
+"""An agent that is a language model, in single or in session mode."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+from autotts.agents import Settings
+from autotts.agents._base import Context, Proposal
+from autotts.agents.calling import Caller
+from autotts.agents.models import Model, NoTools
+from autotts.agents.prices import Prices
+from autotts.agents.session import SessionLimits, propose_in_session
+from autotts.agents.single import propose_single
+from autotts.prompts import Prompts
+
+__all__ = ["ModelAgent"]
+
+class ModelAgent:
+    """Writes programs with a language model.
+
+    Args:
+        model: whom it asks.
+        settings: how.
+    """
+
+    def __init__(self, model: Model, settings: Settings) -> None:
+        self.name = model.name
+        self._model = model
+        self._settings = settings
+        self._prompts = Prompts(Path(settings.prompts) if settings.prompts else None)
+        self._prices = Prices(Path(settings.prices) if settings.prices else None)
+        self._tools = model.tools
+
+    def propose(self, context: Context, rng: random.Random) -> Proposal:
+        """The next program; see `Agent`."""
+        if context.purse is None or context.bench is None:
+            raise ValueError(f"{self.name} needs a purse and a bench; a search gives both")
+        settings = self._settings
+        caller = Caller(self._model, context.purse, self._prices, settings.proposal_seconds, settings.proposal_tokens)
+        if settings.mode != "single" and (self._tools or settings.mode == "session"):
+            limits = SessionLimits(settings.session_turns, settings.answer_tokens)
+            try:
+                return propose_in_session(caller, self._prompts, context, limits)
+            except NoTools:
+                if settings.mode == "session":
+                    raise
+                self._tools = False
+        return propose_single(caller, self._prompts, context, rng, settings.answer_tokens)
+
+    @property
+    def calls(self) -> int:
+        """The most answers that one proposal may ask for, retries left out."""
+        session = self._settings.mode != "single" and (self._tools or self._settings.mode == "session")
+        return self._settings.session_turns if session else 2
+
+    def most(self) -> tuple[int, float | None]:
+        """The most tokens and dollars that one proposal may take; None where the price is unknown."""
+        settings = self._settings
+        out = min(self.calls * settings.answer_tokens, settings.proposal_tokens)
+        return settings.proposal_tokens, self._prices.worst(self.name, settings.proposal_tokens - out, out)

@@ -1,0 +1,134 @@
+"""The session mode: a tool-use loop in which the agent investigates, drafts, measures and submits, within limits."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from autotts.agents._base import Context, Proposal
+from autotts.agents.answers import read_program
+from autotts.agents.briefing import best_of, plateaued, reference_of, shown, tried
+from autotts.agents.calling import Caller
+from autotts.agents.models import Reply, Request, ToolResult, Turn
+from autotts.agents.tools import Toolbox, ToolFailure
+from autotts.errors import AgentError, LimitReached, NotSubmitted, Refused
+from autotts.prompts import Prompt, Prompts
+
+__all__ = ["SessionLimits", "propose_in_session"]
+
+NUDGES = 2
+"""Turns without a tool call or a program after which a session is over."""
+
+
+@dataclass(frozen=True)
+class SessionLimits:
+    """What a session may use.
+
+    Attributes:
+        turns: answers of the model.
+        max_tokens: of one answer.
+    """
+
+    turns: int
+    max_tokens: int
+
+
+class _Session:
+    """One session as it goes on."""
+
+    def __init__(self, caller: Caller, prompts: Prompts, context: Context, limits: SessionLimits) -> None:
+        assert context.bench is not None
+        self.caller, self.prompts, self.context, self.limits = caller, prompts, context, limits
+        self.box = Toolbox(context, context.bench)
+        self.system = prompts.system()
+        self.turns: list[Turn] = []
+        self.first = self._start()
+        self.nudges = 0
+        self.last = ""
+
+    def _start(self) -> Prompt:
+        context, limits, prompts = self.context, self.limits, self.prompts
+        reference, history = shown(reference_of(context)), tried(context.candidates)
+        tools = [(tool.name, tool.description) for tool in self.box.tools()]
+        best = [] if plateaued(context) and context.slot % 2 else [shown(c) for c in best_of(context, 4)]
+        seconds = round(self.caller.seconds_left)
+        return prompts.session(reference, best, history, tools, limits.turns, self.caller.tokens_left, seconds)
+
+    def run(self) -> Proposal:
+        """Until something is submitted, or a limit is reached."""
+        self.turns = [Turn(self.first.text)]
+        said = self.first
+        new, why = f"{self.system.text}\n{said.text}", "its turns were used"
+        for turn in range(self.limits.turns):
+            try:
+                reply = self._ask(new, said)
+            except LimitReached:
+                if not self.box.drafts:
+                    raise
+                why = "the run's budget was used"
+                break
+            except AgentError as error:
+                if not self.box.drafts:
+                    raise
+                why = str(error)
+                break
+            self.last = reply.text or self.last
+            self.turns[-1] = Turn(self.turns[-1].text, self.turns[-1].results, reply)
+            if reply.stop == "refusal":
+                raise Refused(f"the model declined: {reply.text.strip()[:200] or 'it gave no reason'}")
+            ended = self._answer(reply, self.limits.turns - turn - 1)
+            if self.box.submitted is not None:
+                return self._proposal(self.box.submitted, "")
+            if ended:
+                why = ended
+                break
+            new = self.turns[-1].text or "\n".join(result.text for result in self.turns[-1].results)
+        best = self.box.best_draft()
+        if best is None:
+            raise NotSubmitted(f"no program was submitted, and none measured: {why}")
+        return self._proposal(best, f"(not submitted: {why}; the best measured draft was taken)\n")
+
+    def _ask(self, new: str, said: Prompt) -> Reply:
+        tools = self.box.tools()
+        request = Request(self.system.text, tuple(self.turns), tools, self.limits.max_tokens)
+        templates = {self.system.name: self.system.hash, said.name: said.hash}
+        return self.caller.ask(request, new, templates if len(self.turns) == 1 else {})
+
+    def _answer(self, reply: Reply, turns_left: int) -> str:
+        """Do what the reply wants and add the next turn; why the session is over, "" while it goes on."""
+        left = self.prompts.left(turns_left, self.caller.tokens_left, round(self.caller.seconds_left))
+        if reply.calls:
+            results = []
+            for call in reply.calls:
+                if self.box.submitted is not None:
+                    results.append(ToolResult(call.id, "a program was submitted already", True))
+                    continue
+                try:
+                    results.append(ToolResult(call.id, self.box.call(call.name, call.arguments)))
+                except ToolFailure as error:
+                    results.append(ToolResult(call.id, str(error), True))
+            results[-1] = ToolResult(results[-1].id, f"{results[-1].text.rstrip()}\n{left.text}", results[-1].failed)
+            self.turns.append(Turn(results=tuple(results)))
+            return ""
+        # A program in the text stands for a submission: small models forget the tool.
+        try:
+            self.box.call("submit", {"source": read_program(reply)})
+            return ""
+        except (AgentError, ToolFailure) as error:
+            self.nudges += 1
+            if self.nudges > NUDGES:
+                return f"it called no tool in {self.nudges} turns ({error})"
+            self.turns.append(Turn(f"{error}\n\n{self.prompts.nudge().text}\n{left.text}"))
+            return ""
+
+    def _proposal(self, source: str, note: str) -> Proposal:
+        return Proposal(source, self.box.parents, f"{note}{self.last}", self.first.text)
+
+
+def propose_in_session(caller: Caller, prompts: Prompts, context: Context, limits: SessionLimits) -> Proposal:
+    """A program from a session.
+
+    Raises:
+        AgentError: the session ended without a program.
+        LimitReached: the run's budget was used before a draft was measured.
+    """
+    return _Session(caller, prompts, context, limits).run()

@@ -1,0 +1,106 @@
+"""Options of commands that ask agents: how models are called, and what a run may spend."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+import click
+
+from autotts.agents import Settings
+from autotts.cli._common import option
+from autotts.search import Limits
+
+__all__ = ["limit_options", "model_options"]
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_MOST = 10**12
+
+
+def limit_options(command: F) -> F:
+    """`--max-cost`, `--max-tokens`, `--max-time`, `--max-proposals`; the command gets `limits`."""
+
+    @functools.wraps(command)
+    def limited(
+        *args: Any,
+        max_cost: float | None,
+        max_tokens: int | None,
+        max_time: float | None,
+        max_proposals: int | None,
+        **kwargs: Any,
+    ) -> Any:
+        return command(*args, limits=Limits(max_cost, max_tokens, max_time, max_proposals), **kwargs)
+
+    ceilings = (
+        option("--max-cost", type=click.FloatRange(0), default=None, metavar="DOLLARS", help="Of all model calls."),
+        option("--max-tokens", type=click.IntRange(0, _MOST), default=None, help="Of all model calls, in and out."),
+        option("--max-time", type=click.FloatRange(0), default=None, metavar="SECONDS", help="That the run takes."),
+        option("--max-proposals", type=click.IntRange(0, _MOST), default=None, help="That agents are asked for."),
+    )
+    return _all(ceilings, cast(F, limited))
+
+
+def model_options(command: F) -> F:
+    """How agents that are models are called; the command gets `settings`."""
+    default = Settings()
+
+    @functools.wraps(command)
+    def asking(
+        *args: Any,
+        mode: Any,
+        base_url: str | None,
+        prompts: str | None,
+        prices: str | None,
+        proposal_seconds: float,
+        answer_tokens: int,
+        proposal_tokens: int,
+        session_turns: int,
+        **kwargs: Any,
+    ) -> Any:
+        settings = Settings(
+            mode,
+            base_url,
+            str(Path(prompts).absolute()) if prompts else None,
+            str(Path(prices).absolute()) if prices else None,
+            proposal_seconds,
+            answer_tokens,
+            proposal_tokens,
+            session_turns,
+        )
+        return command(*args, settings=settings, **kwargs)
+
+    options = (
+        option(
+            "--mode",
+            type=click.Choice(["auto", "single", "session"]),
+            default=default.mode,
+            help="One prompt a program, or a session with tools; auto: a session where the model has tools.",
+        ),
+        option("--base-url", default=None, metavar="URL", help="Where the model's server is."),
+        option("--prompts", default=None, metavar="DIR", help="Templates that replace the shipped ones."),
+        option("--prices", default=None, metavar="FILE", help="Prices that replace the known ones (JSON)."),
+        option(
+            "--proposal-seconds",
+            type=click.FloatRange(1, 86_400),
+            default=default.proposal_seconds,
+            help="The one deadline of a proposal, retries included.",
+        ),
+        option("--answer-tokens", type=click.IntRange(1, 1_000_000), default=default.answer_tokens, help="Of an answer."),
+        option(
+            "--proposal-tokens",
+            type=click.IntRange(1, _MOST),
+            default=default.proposal_tokens,
+            help="Of a proposal, in and out, over all its calls.",
+        ),
+        option("--session-turns", type=click.IntRange(1, 1000), default=default.session_turns, help="Of a session."),
+    )
+    return _all(options, cast(F, asking))
+
+
+def _all(options: tuple[Callable[[Any], Any], ...], command: F) -> F:
+    for decorate in reversed(options):
+        command = decorate(command)
+    return command

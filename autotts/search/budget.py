@@ -1,0 +1,168 @@
+"""What a run may spend: a ceiling, for the worst case is reserved before a call, and spending counts on when it goes on."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+
+from autotts.archive import Archive, Call
+from autotts.errors import LimitReached
+
+__all__ = ["Budget", "Limits", "SlotPurse"]
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Ceilings of a run, None where there is none.
+
+    Attributes:
+        cost: dollars.
+        tokens: of models, in and out.
+        time: seconds that the search runs.
+        proposals: programs that agents are asked for.
+    """
+
+    cost: float | None = None
+    tokens: int | None = None
+    time: float | None = None
+    proposals: int | None = None
+
+    def over(self, earlier: Limits) -> Limits:
+        """These, and the earlier ones where these say nothing."""
+        both = {f.name: getattr(self, f.name) for f in fields(self)}
+        return Limits(**{name: getattr(earlier, name) if value is None else value for name, value in both.items()})
+
+
+@dataclass
+class Budget:
+    """Spending of one run against its limits; what was spent is in the archive.
+
+    Args:
+        archive, run: where calls are written down.
+        limits: see `Limits`.
+    """
+
+    archive: Archive
+    run: str
+    limits: Limits
+    _started: float = field(init=False)
+    _before: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._before = self.archive.add_seconds(self.run, 0.0)
+        self._started = time.monotonic()
+
+    def tick(self) -> None:
+        """Write down the time since the last tick."""
+        now = time.monotonic()
+        self._before = self.archive.add_seconds(self.run, now - self._started)
+        self._started = now
+
+    def seconds_left(self) -> float:
+        """Of the run's time."""
+        if self.limits.time is None:
+            return float("inf")
+        return self.limits.time - self._before - (time.monotonic() - self._started)
+
+    def admit_proposal(self, asked: int) -> None:
+        """Refuse to ask for one more program than the limits allow, when `asked` have been.
+
+        Raises:
+            LimitReached: the number, the time, or all of the money or tokens is used.
+        """
+        limits = self.limits
+        if limits.proposals is not None and asked >= limits.proposals:
+            raise LimitReached(f"--max-proposals {limits.proposals}: so many were asked for")
+        if self.seconds_left() <= 0:
+            raise LimitReached(f"--max-time {limits.time:g}: the run has taken so many seconds")
+        tokens, cost, _ = self.archive.spent(self.run)
+        if limits.tokens is not None and tokens >= limits.tokens:
+            raise LimitReached(f"--max-tokens {limits.tokens}: {tokens:,} tokens are spent")
+        if limits.cost is not None and cost >= limits.cost:
+            raise LimitReached(f"--max-cost {limits.cost:g}: ${cost:.4f} is spent")
+
+    def admit_call(self, most: int, worst: float | None) -> None:
+        """Refuse a call whose worst case the limits have no room for.
+
+        Raises:
+            LimitReached: with what is spent, what the call may take, and the limit.
+        """
+        limits = self.limits
+        tokens, cost, unknown = self.archive.spent(self.run)
+        if limits.tokens is not None and tokens + most > limits.tokens:
+            raise LimitReached(
+                f"--max-tokens {limits.tokens}: {tokens:,} are spent, and the next call may take {most:,} more"
+            )
+        if limits.cost is None:
+            return
+        if worst is None or unknown:
+            raise LimitReached(f"--max-cost {limits.cost:g}: the price of a call is unknown; give it with --prices")
+        if cost + worst > limits.cost:
+            raise LimitReached(
+                f"--max-cost {limits.cost:g}: ${cost:.4f} is spent, and the next call may cost ${worst:.4f} more"
+            )
+
+
+class SlotPurse:
+    """What one slot's calls are paid from (see `autotts.agents.Purse`).
+
+    Args:
+        budget: of the run.
+        place: round and slot.
+        agent: who asks.
+    """
+
+    def __init__(self, budget: Budget, place: tuple[int, int], agent: str) -> None:
+        self._budget, self._place, self._agent = budget, place, agent
+        calls = budget.archive.calls(budget.run, *place)
+        self._answers = iter([call.reply for call in calls if call.outcome == "ok"])
+        self._next = len(calls)
+        self._open: dict[int, tuple[Call, float]] = {}
+
+    def recorded(self) -> str | None:
+        """The next answer that this slot was given before it was interrupted."""
+        return next(self._answers, None)
+
+    def begin(
+        self, prompt: str, templates: Mapping[str, str], tokens: int, cost: float | None, asked: bool = False
+    ) -> int:
+        """Reserve the most that a call may use; its number. One that was asked already is only written down."""
+        if not asked:
+            self._budget.admit_call(tokens, cost)
+        number, self._next = self._next, self._next + 1
+        call = Call(
+            self._budget.run, *self._place, number, self._agent, prompt, dict(templates), tokens=tokens, cost=cost
+        )
+        self._budget.archive.add_call(call)
+        self._open[number] = call, time.monotonic()
+        return number
+
+    def end(
+        self, number: int, outcome: str, reply: str, usage: Mapping[str, int], tokens: int, cost: float | None
+    ) -> None:
+        """Write down how it ended, and what it used and cost."""
+        call, began = self._open.pop(number)
+        seconds = time.monotonic() - began
+        done = Call(
+            call.run, call.round, call.slot, number, call.agent, call.prompt, call.templates, outcome, reply,
+            dict(usage), tokens, cost, seconds,
+        )  # fmt: skip
+        self._budget.archive.end_call(done)
+
+    def seconds_left(self) -> float:
+        """Of the run's time."""
+        return self._budget.seconds_left()
+
+    def totals(self) -> tuple[dict[str, int], float | None, str, str]:
+        """(tokens by kind, cost, first prompt, last answer's text) of all calls of the slot so far."""
+        calls = self._budget.archive.calls(self._budget.run, *self._place)
+        usage: dict[str, int] = {}
+        cost: float | None = 0.0
+        for call in calls:
+            for kind, count in call.usage.items():
+                usage[kind] = usage.get(kind, 0) + count
+            cost = None if cost is None or call.cost is None else cost + call.cost
+        texts = [str(json.loads(call.reply)["text"]) for call in calls if call.reply]
+        return usage, cost, calls[0].prompt if calls else "", texts[-1] if texts else ""

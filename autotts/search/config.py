@@ -1,0 +1,65 @@
+"""What a run is: its configuration, which decides its archive row for row, and the limits of its spending."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from autotts.agents import Settings
+from autotts.evaluation import Protocol, even_betas
+from autotts.search.budget import Limits
+
+__all__ = ["Config"]
+
+
+@dataclass(frozen=True)
+class Config:
+    """What a run is: everything here but `limits` is stored in it and decides its archive, row for row.
+
+    Attributes:
+        agents: the agents' names; they share the slots in turn.
+        rounds: rounds of proposals after the baselines (round 0).
+        proposals_per_round: slots a round.
+        seed: everything random comes from it.
+        betas: number of β, evenly spaced.
+        seeds: episode seeds that confirming plays.
+        screen_seeds: how many of them screening plays, the first ones.
+        envs: the environments' paths or names, as given.
+        equivalence: answer equivalence, None for what the files say.
+        added: hashes of the programs that people had added when the run began; they follow the baselines.
+        settings: how agents that call models go about it.
+        limits: what the run may spend; a resumed run may be given others.
+    """
+
+    agents: tuple[str, ...] = ("evolution",)
+    rounds: int = 4
+    proposals_per_round: int = 4
+    seed: int = 0
+    betas: int = 11
+    seeds: int = 5
+    screen_seeds: int = 2
+    envs: tuple[str, ...] = ()
+    equivalence: str | None = None
+    added: tuple[str, ...] = ()
+    settings: Settings = field(default_factory=Settings)
+    limits: Limits = field(default_factory=Limits)
+
+    @classmethod
+    def from_json(cls, stored: Mapping[str, Any]) -> Config:
+        """The configuration that a run's record holds."""
+        values = {key: tuple(v) if isinstance(v, list) else v for key, v in stored.items()}
+        values["agents"] = values.get("agents") or (values.pop("agent"),)  # as archives of version 2 have it
+        values["settings"] = Settings(**values.get("settings", {}))
+        values["limits"] = Limits(**values.get("limits", {}))
+        return cls(**values)
+
+    @property
+    def protocol(self) -> Protocol:
+        """What confirming plays."""
+        return Protocol(even_betas(self.betas), tuple(range(self.seeds)))
+
+    @property
+    def screen_protocol(self) -> Protocol:
+        """What screening plays: fewer seeds, all β."""
+        return replace(self.protocol, seeds=tuple(range(min(self.screen_seeds, self.seeds))))
