@@ -11,21 +11,27 @@ from autotts.agents.models._base import (
     Stop,
     Tool,
     ToolCall,
+    TooLong,
     ToolResult,
     Turn,
 )
+from autotts.agents.models.providers import PROVIDERS, Provider, make_model
 
 __all__ = [
+    "PROVIDERS",
     "Busy",
     "Lost",
     "Model",
     "ModelError",
     "NoTools",
+    "Provider",
     "Reply",
     "Request",
     "Stop",
+    "TooLong",
     "Tool",
     "ToolCall",
     "ToolResult",
     "Turn",
+    "make_model",
 ]

@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
+from autotts.errors import InputError
+
 __all__ = [
     "Busy",
     "Lost",
@@ -19,6 +21,7 @@ __all__ = [
     "Reply",
     "Request",
     "Stop",
+    "TooLong",
     "Tool",
     "ToolCall",
     "ToolResult",
@@ -130,6 +133,7 @@ class Model(Protocol):
             Busy: the server did not do it and did not charge for it; later it may.
             Lost: no answer came, or none that can be read; the work may have been charged.
             NoTools: the server refuses tools; without them it may answer.
+            TooLong: prompt and room for the answer exceed what the model can hold; a shorter request may be answered.
             InputError: it never will (key, model's name, address, request): what is wrong and how to mend it.
         """
         ...
@@ -157,3 +161,12 @@ class Lost(ModelError):
 
 class NoTools(ModelError):
     """The server takes no tools."""
+
+
+class TooLong(InputError):
+    """Prompt and room for the answer do not fit the model's window: not done, not charged.
+
+    An `InputError`, because the same request fails for ever; a class of its own, because a caller that can shorten
+    what it sends (less history, fewer traces) may go on. An answer that outgrew the window is no error: it comes back
+    as a `Reply` with stop "length".
+    """
