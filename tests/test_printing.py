@@ -123,7 +123,7 @@ def test_every_command_prints_any_program(call: Any, world: Path, display: str) 
     rows = {row["id"]: row for row in json.loads(call("list", "--json")[0]) if row["round"] is not None}
     assert all(rows[digest]["outcome"] == "ok" for digest in ids.values())
     assert MARKUP in call("list", "--run", "run-1")[0]
-    for command in ("front", "prompt", "resume run-1 --display none"):
+    for command in ("front", "resume run-1 --display none"):
         call(*command.split())
     for name, digest in ids.items():
         assert "def solve(episode" in call("show", digest)[0]
@@ -139,7 +139,7 @@ def test_an_archive_of_somebody_else_may_hold_anything(call: Any) -> None:
     with Archive("autotts.db") as store:
         store.add_program(StoredProgram(Program(source).hash, source, idea, None), agent=f"{MARKUP}\x1b[2J")
     call("search", *TINY, "--display", "plain")
-    for words in ("list", "front", "prompt", f"show {Program(source).id}", f"check {Program(source).id}"):
+    for words in ("list", "front", f"show {Program(source).id}", f"check {Program(source).id}"):
         out, _ = call(*words.split())
         assert not any(line.startswith("forged") for line in out.splitlines())
 
@@ -171,8 +171,7 @@ def test_a_search_takes_whatever_is_proposed(call: Any, liar: Any, display: str)
     for row in rows:
         call("show", row["id"])
     call("list")
-    for command in ("front", "prompt"):
-        assert "Begin\ufffd]0;owned" in call(command)[0]
+    assert "Begin\ufffd]0;owned" in call("front")[0]
     with Archive("autotts.db", create=False) as store:
         for kept in store.proposals("run-1"):
             # A run that was stopped between proposal and verdict judges what is stored, so it must be the same program.

@@ -29,6 +29,7 @@ __all__ = [
     "load_all",
     "option",
     "print_json",
+    "prompts_option",
     "sandbox_options",
     "workers_option",
 ]
@@ -84,6 +85,13 @@ equivalence_option = option(
     default=None,
     metavar="NAME",
     help="exact, latex, or module:function; applied to probes, finals and gold.  [default: as the file says]",
+)
+prompts_option = option(
+    "--prompts",
+    "prompts_folder",
+    default=None,
+    metavar="DIR",
+    help="Prompt templates of your own (NAME.md.jinja), each in place of the shipped one.",
 )
 workers_option = option(
     "--workers",
