@@ -64,7 +64,7 @@ def search(environments: Sequence[Environment], config: Config, mode: str) -> Fo
     ):
         name = start_run(archive, None, config, environments)
         agent = EvolutionAgent(random_only=mode == "random")
-        job = Search(archive, name, config, environments, agent, default_selector(environments), evaluator)
+        job = Search(archive, name, config, environments, [agent], default_selector(environments), evaluator)
         job.go()
         new = {c.id: c for c in job.candidates if c.round and c.outcome == "ok"}
         programs = {id_: Program.from_source(c.source) for id_, c in new.items()}

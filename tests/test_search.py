@@ -66,7 +66,7 @@ def test_a_search_that_is_told_to_stop_ends_before_its_next_slot(tmp_path: Path)
         run = start_run(archive, None, config, [small_environment()])
         with Evaluator([small_environment()], 1) as evaluator:
             selector = default_selector([small_environment()])
-            job = Search(archive, run, config, [small_environment()], make_agent("evolution"), selector, evaluator)
+            job = Search(archive, run, config, [small_environment()], [make_agent("evolution")], selector, evaluator)
             job.listen = lambda event: job.stop() if isinstance(event, SlotEnded) and event.slot == 1 else None
             with pytest.raises(KeyboardInterrupt):
                 job.go()
@@ -172,11 +172,11 @@ class Scripted:
 def test_hostile_programs_end_typed_and_leave_the_search_running(tmp_path: Path) -> None:
     environments = [small_environment()]
     sources = [*HOSTILE, HEALTHY, HEALTHY]
-    config = Config(agent="evolution", rounds=1, proposals_per_round=len(sources), seeds=2, screen_seeds=1, betas=3)
+    config = Config(rounds=1, proposals_per_round=len(sources), seeds=2, screen_seeds=1, betas=3)
     events: list[Event] = []
     with Archive(str(tmp_path / "a.db")) as archive, Evaluator(environments, workers=2) as evaluator:
         name = start_run(archive, None, config, environments)
-        search = Search(archive, name, config, environments, Scripted(sources), ParetoSelector(), evaluator)
+        search = Search(archive, name, config, environments, [Scripted(sources)], ParetoSelector(), evaluator)
         search.listen = events.append
         search.go()
         outcomes = [p.verdict.outcome for p in archive.proposals(name) if p.round == 1 and p.verdict]

@@ -76,8 +76,8 @@ def make_agent(name: str, settings: Settings | None = None, archive: Archive | N
     kind, slash, rest = name.partition("/")
     if not slash or not rest:
         raise InputError(
-            f"--agent {name}: no such agent; there are evolution, PROVIDER/MODEL (such as anthropic/claude-…, openai/gpt-…, "
-            "vllm/…, openai-compatible/…), command/NAME, mock/FILE, replay/RUN, and what packages install"
+            f"--agent {name}: no such agent; there are evolution, PROVIDER/MODEL (anthropic/…, openai/…, vllm/…, "
+            "openai-compatible/… and others), command/NAME, mock/FILE, replay/RUN, and what packages install"
         )
     made: Any
     if kind == "mock":
@@ -89,9 +89,9 @@ def make_agent(name: str, settings: Settings | None = None, archive: Archive | N
 
         made = ReplayAgent(archive, rest)
     elif kind == "command":
-        from autotts.agents.command import CommandAgent
+        from autotts.agents.command import make_command
 
-        made = CommandAgent(rest, settings)
+        made = make_command(rest, settings)
     else:
         from autotts.agents.llm import ModelAgent
         from autotts.agents.models import make_model

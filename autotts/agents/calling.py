@@ -1,4 +1,4 @@
-"""One call of a model: paid from the purse, tried again until the proposal's deadline, answered from the record first."""
+"""One call of a model: answered from the record first, paid from the purse, tried again until the deadline."""
 
 from __future__ import annotations
 
@@ -47,6 +47,7 @@ class Caller:
     sleep: Callable[[float], None] = time.sleep
     deadline: float = field(init=False)
     tokens: int = field(init=False, default=0)
+    _seen: int = field(init=False, default=0)
 
     def __post_init__(self) -> None:
         self.deadline = self.clock() + min(self.seconds, self.purse.seconds_left())
@@ -79,7 +80,7 @@ class Caller:
         recorded = self.purse.recorded()
         if recorded is not None:
             reply = reply_from_json(recorded)
-            self.tokens += sum(reply.usage.values())
+            self._count(reply, 0)
             return reply
         wait, last = FIRST_WAIT, ""
         for attempt in range(1_000_000):
@@ -105,10 +106,12 @@ class Caller:
 
     def _once(self, request: Request, said: str, templates: Mapping[str, str]) -> Reply:
         """One try, reserved before and settled after; a try that may have been charged stays at its most."""
-        name, most_in = self.model.name, upper_bound_tokens(request)
+        name, most_in = self.model.name, self._most_in(request)
         most = most_in + request.max_tokens
         if most > self.tokens_left:
-            raise NotSubmitted(f"{self.tokens_left:,} of the proposal's {self.most:,} tokens are left, too few to ask again")
+            raise NotSubmitted(
+                f"{self.tokens_left:,} of the proposal's {self.most:,} tokens are left, too few to ask again"
+            )
         worst = self.prices.worst(name, most_in, request.max_tokens)
         number = self.purse.begin(said, templates, most, worst)
         try:
@@ -128,11 +131,21 @@ class Caller:
         used, cost = sum(reply.usage.values()), self.prices.cost(name, reply.usage)
         told = "input" in reply.usage and "output" in reply.usage
         # A server that tells nothing is taken to have used the most, so that a limit stays one.
-        self.purse.end(
-            number, "ok", reply_to_json(reply), reply.usage, used if told else most, cost if told else worst
-        )
-        self.tokens += used if told else most
+        self.purse.end(number, "ok", reply_to_json(reply), reply.usage, used if told else most, cost if told else worst)
+        self._count(reply, most)
         return reply
+
+    def _count(self, reply: Reply, most: int) -> None:
+        told = "input" in reply.usage and "output" in reply.usage
+        self._seen = sum(reply.usage.values()) if told else 0
+        self.tokens += self._seen if told else most
+
+    def _most_in(self, request: Request) -> int:
+        """An upper bound of the tokens in: what the server counted of the turns before, and the bytes of the last."""
+        bound = upper_bound_tokens(request)
+        if not self._seen or len(request.turns) < 2:
+            return bound
+        return min(bound, self._seen + upper_bound_tokens(Request("", request.turns[-1:])))
 
 
 def reply_to_json(reply: Reply) -> str:

@@ -16,6 +16,7 @@ from autotts.prompts import Prompts
 
 __all__ = ["ModelAgent"]
 
+
 class ModelAgent:
     """Writes programs with a language model.
 
@@ -29,7 +30,7 @@ class ModelAgent:
         self._model = model
         self._settings = settings
         self._prompts = Prompts(Path(settings.prompts) if settings.prompts else None)
-        self._prices = Prices(Path(settings.prices) if settings.prices else None)
+        self._prices = Prices.read(Path(settings.prices) if settings.prices else None)
         self._tools = model.tools
 
     def propose(self, context: Context, rng: random.Random) -> Proposal:

@@ -102,7 +102,7 @@ def _examined(bench: Bench, reply: Reply, base: str) -> tuple[str, AutoTTSError 
 
 def _repair(prompts: Prompts, source: str, problem: AutoTTSError) -> Prompt:
     if isinstance(problem, ProgramError):
-        return prompts.repair(source, problem.outcome, problem.message, problem.line, problem.where, problem.frames)
+        return prompts.repair(source, problem.outcome, problem.message, problem.line, problem.where, ())
     outcome = problem.outcome if isinstance(problem, AgentError) else type(problem).__name__
     return prompts.repair("", outcome, str(problem), None, "", ())
 
@@ -117,20 +117,19 @@ def _prompt(
     about = parents[0] if parents else reference_of(context)
     evidence = Evidences(bench, Program(about.source, about.id))
     if plateaued(context) and rng.random() < 0.5:
-        return prompts.restart(reference, history, evidence), (), ""
+        return prompts.restart(reference, history, list(evidence.values())), (), ""
     draw = rng.random()
     if len(parents) > 1 and draw < 0.25:
         first, second = parents[0], parents[1]
-        prompt = prompts.crossover(shown(first), shown(second), reference, history, evidence)
+        prompt = prompts.crossover(shown(first), shown(second), reference, history, list(evidence.values()))
         return prompt, (first.id, second.id), ""
     if parents and draw < 0.75:
-        prompt = prompts.edit(shown(parents[0]), reference, history, evidence)
+        prompt = prompts.edit(shown(parents[0]), reference, history, list(evidence.values()))
         return prompt, (parents[0].id,), parents[0].source
     best = best_of(context, SHOWN)
-    prompt = prompts.propose(reference, [shown(c) for c in best], history, evidence)
+    prompt = prompts.propose(reference, [shown(c) for c in best], history, list(evidence.values()))
     return prompt, tuple(c.id for c in best), ""
 
 
 def _parents(context: Context) -> list[Candidate]:
     return [c for c in context.parents if c.source]
-

@@ -17,13 +17,16 @@ from autotts.evaluation import Program
 from autotts.sandbox.text import printable
 from autotts.traces.bench import Bench, Draft
 
-__all__ = ["Toolbox", "ToolFailure"]
+__all__ = ["ToolFailure", "Toolbox"]
 
 MOST_TEXT = 12_000
 """Characters of a result that a model is given."""
 
 _TEXT, _NUMBER = {"type": "string"}, {"type": "number"}
-_PROGRAM = {"type": "string", "description": "a program's id, a baseline's name (cmc, sc, …), or draft-N of this session"}
+_PROGRAM = {
+    "type": "string",
+    "description": "a program's id, a baseline's name (cmc, sc, …), or draft-N of this session",
+}
 _CODE = {
     "source": {"type": "string", "description": "the whole program"},
     "base": {"type": "string", "description": "instead of source: the program that edits are made to"},
@@ -114,7 +117,7 @@ class Toolbox:
 
     def history(self, last: int = 60) -> str:
         """Everything that was tried, newest last."""
-        rows = [c for c in self.context.candidates][-max(1, int(last)) :]
+        rows = self.context.candidates[-max(1, last) :]
         lines = ["place  program     gain ± se (points)  what became of it"]
         for c in rows:
             gain = "" if c.gain is None else f"{100 * c.gain:+.2f} ± {100 * (c.gain_se or 0):.2f}"
@@ -227,7 +230,7 @@ class Toolbox:
         """The measured draft of the greatest gain, None where nothing was measured."""
         if not self.drafts:
             return None
-        source, draft = max(self.drafts, key=lambda pair: pair[1].gain)
+        source = max(self.drafts, key=lambda pair: pair[1].gain)[0]
         self.parents = self._bases.get(Program.from_source(source).hash, ())
         return source
 
@@ -241,12 +244,21 @@ _TOOLS: dict[str, tuple[str, _Fields, tuple[str, ...], Callable[..., str]]] = {
         (),
         Toolbox.history,
     ),
-    "read_program": ("A program's source with line numbers.", {"program": _PROGRAM}, ("program",), Toolbox.read_program),
-    "lineage": ("A program's ancestors and children, with what became of them.", {"program": _PROGRAM}, ("program",),
-                Toolbox.lineage),
+    "read_program": (
+        "A program's source with line numbers.",
+        {"program": _PROGRAM},
+        ("program",),
+        Toolbox.read_program,
+    ),
+    "lineage": (
+        "A program's ancestors and children, with what became of them.",
+        {"program": _PROGRAM},
+        ("program",),
+        Toolbox.lineage,
+    ),
     "credit": (
-        "Credit of every source line of a program: what its returns, actions and prunes won, lost and spent against the "
-        "exact alternative on the same recorded branches. Begin with this for a program that you want to improve.",
+        "Credit of every source line of a program: what its returns, actions and prunes won, lost and spent against "
+        "the exact alternative on the same recorded branches. Begin with this for a program that you want to improve.",
         {"program": _PROGRAM},
         ("program",),
         Toolbox.credit,
@@ -276,15 +288,15 @@ _TOOLS: dict[str, tuple[str, _Fields, tuple[str, ...], Callable[..., str]]] = {
         Toolbox.compare,
     ),
     "states": (
-        "The value of continuing: how often the leader is right now, and would be after all 64 branches, by the votes so "
-        "far; with split_by the undecided states by a feature (a shipped name, or a Python expression of `state`).",
+        "The value of continuing: how often the leader is right now, and would be after all 64 branches, by the votes "
+        "so far; with split_by the undecided states by a feature (a shipped name, or a Python expression of `state`).",
         {"split_by": _TEXT},
         (),
         Toolbox.states,
     ),
     "branches": (
-        "Which features of a branch tell right from wrong within a question (AUC); with feature that one: a shipped name "
-        "or a Python expression.",
+        "Which features of a branch tell right from wrong within a question (AUC); with feature that one: a shipped "
+        "name or a Python expression.",
         {"feature": _TEXT},
         (),
         Toolbox.branches,
@@ -305,12 +317,15 @@ _TOOLS: dict[str, tuple[str, _Fields, tuple[str, ...], Callable[..., str]]] = {
     ),
     "submit": (
         "Hand in your program (a draft, a source, or edits to a base); the session ends when it passes the check.",
-        {"draft": {"type": "string", "description": "draft-N"}, **_CODE,
-         "parents": {"type": "string", "description": "ids of the programs that it was made from"}},
+        {
+            "draft": {"type": "string", "description": "draft-N"},
+            **_CODE,
+            "parents": {"type": "string", "description": "ids of the programs that it was made from"},
+        },
         (),
         Toolbox.submit,
     ),
-}  # fmt: skip
+}
 
 
 def _schema(fields: _Fields, needed: tuple[str, ...]) -> dict[str, Any]:

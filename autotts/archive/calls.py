@@ -1,4 +1,4 @@
-"""The part of the archive that keeps every request to a model: so that nothing is paid twice, and spending counts on."""
+"""The part of the archive that keeps every request to a model: nothing is paid twice, and spending counts on."""
 
 from __future__ import annotations
 

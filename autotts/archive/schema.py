@@ -19,7 +19,8 @@ __all__ = ["SCHEMA", "ArchiveError", "lock_for_writing", "metadata", "open_engin
 SCHEMA = 3
 """Version of the tables; another version is refused, not guessed at.
 
-2: environments are known by their content. 3: calls of models, and how long a run has taken; version 2 is brought to it.
+2: environments are known by their content. 3: calls of models, and how long a run has taken; version 2 is brought
+to it.
 """
 
 BUSY_SECONDS = 30.0

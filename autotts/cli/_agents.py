@@ -88,7 +88,9 @@ def model_options(command: F) -> F:
             default=default.proposal_seconds,
             help="The one deadline of a proposal, retries included.",
         ),
-        option("--answer-tokens", type=click.IntRange(1, 1_000_000), default=default.answer_tokens, help="Of an answer."),
+        option(
+            "--answer-tokens", type=click.IntRange(1, 1_000_000), default=default.answer_tokens, help="Of an answer."
+        ),
         option(
             "--proposal-tokens",
             type=click.IntRange(1, _MOST),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import click
 
@@ -39,19 +39,25 @@ def affordable(agents: Sequence[Agent], limits: Limits) -> None:
     for agent in agents:
         if most_of(agent)[1] is None:
             raise InputError(
-                f"--max-cost {limits.cost:g}: the price of {agent.name} is unknown, so a ceiling of dollars could not be "
-                f'kept; give it with --prices FILE, {{"{agent.name}": {{"input": 0, "output": 0}}}} in dollars a million '
-                "tokens, or use --max-tokens"
+                f"--max-cost {limits.cost:g}: the price of {agent.name} is unknown, so no such ceiling could "
+                f'be kept; give it with --prices FILE, {{"{agent.name}": {{"input": 0, "output": 0}}}} in dollars a '
+                "million tokens, or use --max-tokens"
             )
 
 
 @dataclass(frozen=True)
 class _Line:
+    """An agent's share of a run: the most of everything."""
+
     agent: str
     proposals: int
     calls: int
     tokens: int
-    cost: float | None
+    dollars: float | None
+
+    def text(self) -> str:
+        price = "price unknown" if self.dollars is None else f"${self.dollars:,.2f}"
+        return f"{self.proposals} proposals, at most {self.calls:,} calls, {self.tokens:,} tokens, {price}"
 
 
 def show_plan(config: Config, agents: Sequence[Agent], as_json: bool) -> int:
@@ -62,37 +68,26 @@ def show_plan(config: Config, agents: Sequence[Agent], as_json: bool) -> int:
     lines = []
     for k, agent in enumerate(agents):
         n = len(range(k, slots, len(agents)))
-        tokens, cost = most_of(agent)
+        tokens, dollars = most_of(agent)
         calls = int(getattr(agent, "calls", 0))
-        lines.append(_Line(agent.name, n, n * calls, n * tokens, None if cost is None else n * cost))
-    limits, seconds = config.limits, config.settings.proposal_seconds
-    asking = slots * seconds if any(line.calls for line in lines) else 0.0
-    tokens = _least(sum(line.tokens for line in lines), limits.tokens)
-    known = [line.cost for line in lines if line.cost is not None]
-    cost = _least(sum(known), limits.cost) if len(known) == len(lines) else limits.cost
-    at_most = {
-        "proposals": slots,
-        "calls": sum(line.calls for line in lines),
-        "tokens": tokens,
-        "dollars": cost,
-        "asking_seconds": _least(asking, limits.time),
-    }
+        lines.append(_Line(agent.name, n, n * calls, n * tokens, None if dollars is None else n * dollars))
+    limits, known = config.limits, [line.dollars for line in lines if line.dollars is not None]
+    tokens, cost = sum(line.tokens for line in lines), sum(known) if len(known) == len(lines) else None
+    if limits.tokens is not None:
+        tokens = min(tokens, limits.tokens)
+    if limits.cost is not None:
+        cost = limits.cost if cost is None else min(cost, limits.cost)
+    asking = config.settings.proposal_seconds * sum(line.proposals for line in lines if line.calls)
+    if limits.time is not None:
+        asking = min(asking, limits.time)
+    whole = _Line("all agents", slots, sum(line.calls for line in lines), tokens, cost)
     if as_json:
-        print_json({"agents": [vars(line) for line in lines], "at_most": at_most})
+        print_json({"agents": [asdict(line) for line in lines], "all": asdict(whole), "asking_seconds": asking})
         return 0
-    out = console()
-    for line in lines:
-        price = "price unknown" if line.cost is None else f"${line.cost:,.2f}"
-        out.print(
-            f"{line.agent}: {line.proposals} proposals, at most {line.calls:,} calls, {line.tokens:,} tokens, {price}"
-        )
+    for line in [*lines, whole]:
+        console().print(f"{line.agent}: {line.text()}", soft_wrap=True)
     click.echo(
-        f"in all, at most: {slots} proposals, {at_most['calls']:,} calls, {tokens:,} tokens, "
-        f"{'an unknown sum' if cost is None else f'${cost:,.2f}'}, {at_most['asking_seconds']:,.0f} s of asking; then "
-        f"every program is screened on {config.betas} β × {config.screen_seeds} seeds and confirmed on {config.seeds}"
+        f"asking takes at most {asking:,.0f} s; every program is screened on {config.betas} β × {config.screen_seeds} "
+        f"seeds and, where it could touch the front, confirmed on {config.seeds}"
     )
     return 0
-
-
-def _least(value: float, limit: float | None) -> float:
-    return value if limit is None else min(value, limit)

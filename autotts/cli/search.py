@@ -54,7 +54,11 @@ display_option = option(
 @click.command()
 @env_option
 @option(
-    "--agent", "agents", multiple=True, metavar="NAME", help="Who writes programs; several share the slots in turn.  [default: evolution]"
+    "--agent",
+    "agents",
+    multiple=True,
+    metavar="NAME",
+    help="Who writes programs; several share the slots in turn.  [default: evolution]",
 )
 @option("--rounds", type=click.IntRange(0, MOST_SLOTS), default=Config.rounds, help="Rounds after the baselines.")
 @option(

@@ -1,8 +1,8 @@
 """The search over an archive."""
 
-from autotts.search.events import Event, RoundEnded, SearchEnded, SearchStarted, SlotEnded, SlotStarted
 from autotts.search.budget import Budget, Limits
 from autotts.search.config import Config
+from autotts.search.events import Event, RoundEnded, SearchEnded, SearchStarted, SlotEnded, SlotStarted
 from autotts.search.loop import BASELINES, REFERENCE, Search
 from autotts.search.runs import default_selector, open_run, start_run
 from autotts.search.standing import Standing

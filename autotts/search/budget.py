@@ -1,4 +1,4 @@
-"""What a run may spend: a ceiling, for the worst case is reserved before a call, and spending counts on when it goes on."""
+"""What a run may spend: a ceiling, for the worst case is reserved before a call. It counts on when the run goes on."""
 
 from __future__ import annotations
 

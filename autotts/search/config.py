@@ -48,7 +48,7 @@ class Config:
     @classmethod
     def from_json(cls, stored: Mapping[str, Any]) -> Config:
         """The configuration that a run's record holds."""
-        values = {key: tuple(v) if isinstance(v, list) else v for key, v in stored.items()}
+        values: dict[str, Any] = {key: tuple(v) if isinstance(v, list) else v for key, v in stored.items()}
         values["agents"] = values.get("agents") or (values.pop("agent"),)  # as archives of version 2 have it
         values["settings"] = Settings(**values.get("settings", {}))
         values["limits"] = Limits(**values.get("limits", {}))
