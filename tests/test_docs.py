@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import autotts
+from autotts.prompts.library import VARIABLES
 from tests.engines import client_or_skip
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -53,6 +54,16 @@ def test_the_sandbox_page_runs_as_written(tmp_path: Path) -> None:
     for command in commands(text, "engine"):
         done = subprocess.run(command, shell=True, cwd=ROOT, capture_output=True, text=True, env=environment)
         assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+
+
+def test_the_prompts_page_runs_as_written(tmp_path: Path) -> None:
+    text = (ROOT / "docs" / "prompts.md").read_text()
+    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    for command in commands(text, "run"):
+        done = subprocess.run(command, shell=True, cwd=tmp_path, capture_output=True, text=True, env=environment)
+        assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+    assert "overridden by mine/system.md.jinja" in done.stdout
+    assert all(f"| `{name}` | " in text and all(f"`{v}`" in text for v in VARIABLES[name]) for name in VARIABLES)
 
 
 def test_the_library_page_runs_as_written(tmp_path: Path) -> None:

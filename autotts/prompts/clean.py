@@ -12,8 +12,8 @@ from autotts.sandbox.text import printable
 
 __all__ = ["MOST_TRIED", "excerpt", "fenced", "one_line", "shown", "text_of", "tried_of"]
 
-NAME, IDEA, MESSAGE = 80, 200, 400
-"""Characters of a name (id, agent, outcome), of an idea, of a message."""
+NAME, IDEA, MESSAGE, TOOL = 80, 200, 400, 1000
+"""Characters of a name (id, agent, outcome), of an idea, of a message, of what a tool says of itself."""
 
 SOURCE, EVIDENCE = 40_000, 12_000
 """Characters of a program and of a piece of evidence: some 10,000 and 4,000 tokens."""

@@ -140,7 +140,7 @@ class Library:
             self._environment.compile(tree, name, place)
         except TemplateSyntaxError as error:
             raise InputError(f"{place}:{error.lineno}: {error.message}; mend the template") from error
-        except RecursionError as error:
+        except (RecursionError, MemoryError, SyntaxError) as error:  # Python compiles what Jinja makes of it
             raise InputError(f"{place}: is nested too deeply; mend the template") from error
         known = set(VARIABLES[name]) | set(self._environment.globals) | {"caller", "varargs", "kwargs"}
         unknown = sorted(meta.find_undeclared_variables(tree) - known)

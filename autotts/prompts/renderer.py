@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from autotts.prompts import clean
+from autotts.prompts.examples import rendered
 from autotts.prompts.library import VARIABLES, Library
 from autotts.prompts.records import Prompt, Shown, Tried
 
@@ -32,8 +33,6 @@ class Prompts:
     def __init__(self, folder: Path | None = None) -> None:
         self._library = Library(folder)
         if any(map(self.is_own, self.names())):
-            from autotts.prompts.examples import rendered
-
             rendered(self)
 
     # ---- templates -------------------------------------------------------------------------------------------------
@@ -166,7 +165,7 @@ class Prompts:
             turns, tokens, seconds: what the session may use.
         """
         programs = [clean.shown(program, source=False) for program in best[:MOST_SHOWN]]
-        named = [(clean.one_line(n, clean.NAME), clean.one_line(d, clean.MESSAGE)) for n, d in tools[:MOST_TOOLS]]
+        named = [(clean.one_line(n, clean.NAME), clean.one_line(d, clean.TOOL)) for n, d in tools[:MOST_TOOLS]]
         left = {"turns": turns, "tokens": tokens, "seconds": seconds}
         return self._prompt("session", best=programs, tools=named, **left, **_told(reference, tried, ()))
 
