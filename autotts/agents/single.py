@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from autotts.agents._base import Candidate, Context, Proposal
@@ -14,10 +14,12 @@ from autotts.agents.models import Reply, Request, Turn
 from autotts.errors import AgentError, AutoTTSError, ProgramError, Refused
 from autotts.evaluation import Program
 from autotts.prompts import Prompt, Prompts
+from autotts.traces import Evidence
 from autotts.traces.bench import Bench
 
 __all__ = ["Evidences", "propose_single"]
 
+EVIDENCE = ("credit", "failures", "compare", "states", "branches", "difficulty", "ceilings")
 SHOWN = 2
 """Programs that a propose prompt shows whole."""
 
@@ -29,27 +31,34 @@ class Evidences(Mapping[str, str]):
     Args:
         bench: the instruments.
         program: what `credit` and `failures` are about.
+        other: what `compare` compares it with.
     """
 
     bench: Bench
     program: Program
-
-    NAMES = ("credit", "failures", "states", "branches", "difficulty", "ceilings")
+    other: Program
 
     def __getitem__(self, name: str) -> str:
-        if name not in self.NAMES:
-            raise KeyError(name)
-        if name in ("credit", "failures"):
-            return str(getattr(self.bench, name)(self.program).text())
-        if name in ("states", "branches"):
-            return str(getattr(self.bench, name)(None).text())
-        return str(getattr(self.bench, name)().text())
+        bench = self.bench
+        instruments: dict[str, Callable[[], Evidence]] = {
+            "credit": lambda: bench.credit(self.program),
+            "failures": lambda: bench.failures(self.program),
+            "compare": lambda: bench.compare(self.program, self.other),
+            "states": lambda: bench.states(None),
+            "branches": lambda: bench.branches(None),
+            "difficulty": bench.difficulty,
+            "ceilings": bench.ceilings,
+        }
+        try:
+            return instruments[name]().text()
+        except ProgramError as error:
+            return f"{name}: cannot be had ({error})"
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self.NAMES)
+        return iter(EVIDENCE)
 
     def __len__(self) -> int:
-        return len(self.NAMES)
+        return len(EVIDENCE)
 
 
 def propose_single(caller: Caller, prompts: Prompts, context: Context, rng: random.Random, max_tokens: int) -> Proposal:
@@ -115,19 +124,20 @@ def _prompt(
     history = tried(context.candidates)
     parents = _parents(context)
     about = parents[0] if parents else reference_of(context)
-    evidence = Evidences(bench, Program(about.source, about.id))
+    other = parents[1] if len(parents) > 1 else reference_of(context)
+    evidence = Evidences(bench, Program(about.source, about.id), Program(other.source, other.id))
     if plateaued(context) and rng.random() < 0.5:
-        return prompts.restart(reference, history, list(evidence.values())), (), ""
+        return prompts.restart(reference, history, evidence), (), ""
     draw = rng.random()
     if len(parents) > 1 and draw < 0.25:
         first, second = parents[0], parents[1]
-        prompt = prompts.crossover(shown(first), shown(second), reference, history, list(evidence.values()))
+        prompt = prompts.crossover(shown(first), shown(second), reference, history, evidence)
         return prompt, (first.id, second.id), ""
     if parents and draw < 0.75:
-        prompt = prompts.edit(shown(parents[0]), reference, history, list(evidence.values()))
+        prompt = prompts.edit(shown(parents[0]), reference, history, evidence)
         return prompt, (parents[0].id,), parents[0].source
     best = best_of(context, SHOWN)
-    prompt = prompts.propose(reference, [shown(c) for c in best], history, list(evidence.values()))
+    prompt = prompts.propose(reference, [shown(c) for c in best], history, evidence)
     return prompt, tuple(c.id for c in best), ""
 
 

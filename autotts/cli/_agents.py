@@ -10,7 +10,7 @@ from typing import Any, TypeVar, cast
 import click
 
 from autotts.agents import Settings
-from autotts.cli._common import option
+from autotts.cli._common import option, prompts_option
 from autotts.search import Limits
 
 __all__ = ["limit_options", "model_options"]
@@ -52,7 +52,7 @@ def model_options(command: F) -> F:
         *args: Any,
         mode: Any,
         base_url: str | None,
-        prompts: str | None,
+        prompts_folder: str | None,
         prices: str | None,
         proposal_seconds: float,
         answer_tokens: int,
@@ -63,7 +63,7 @@ def model_options(command: F) -> F:
         settings = Settings(
             mode,
             base_url,
-            str(Path(prompts).absolute()) if prompts else None,
+            str(Path(prompts_folder).absolute()) if prompts_folder else None,
             str(Path(prices).absolute()) if prices else None,
             proposal_seconds,
             answer_tokens,
@@ -80,7 +80,7 @@ def model_options(command: F) -> F:
             help="One prompt a program, or a session with tools; auto: a session where the model has tools.",
         ),
         option("--base-url", default=None, metavar="URL", help="Where the model's server is."),
-        option("--prompts", default=None, metavar="DIR", help="Templates that replace the shipped ones."),
+        prompts_option,
         option("--prices", default=None, metavar="FILE", help="Prices that replace the known ones (JSON)."),
         option(
             "--proposal-seconds",

@@ -43,10 +43,14 @@ TRIED = (
     Tried("2.0", "77b0e4a19c", "evolution", SECOND.idea, "ok", "", -0.5, 0.75, ("3f2a91c0de", "cmc")),
     Tried("2.1", "9c0ffee123", "mock", "Wait", "CpuLimit", "used more than 60 s", None, None, ("cmc",)),
 )
-EVIDENCE = (
-    "Credit of source lines\nline  action  times  Δ accuracy  Δ tokens\n  13  return    312       -1.90    -40,120\n",
-    "Failures\nkind       share %\npremature     4.20\noutvoted      1.10\n",
-)
+EVIDENCE = {
+    "credit": "Credit of source lines\n"
+    "line  action  times  Δ accuracy  Δ tokens\n  13  return    312       -1.90    -40,120\n",
+    "failures": "Failures\nkind       share %\npremature     4.20\noutvoted      1.10\n",
+    "states": "Value of continuing\n"
+    "finished  lead  right now %  if continued %\n       4     1        52.00           71.00\n",
+    "compare": "Compared at matched tokens\nquestion  change\n      12   +25.0\n",
+}
 TOOLS = (
     ("read_program", "The source of a program, by its id."),
     ("evaluate_draft", "The curve of a program that you give, on a few seeds."),
@@ -61,13 +65,13 @@ def rendered(prompts: Prompts) -> dict[str, Prompt]:
     made = {
         "system": prompts.system(),
         "propose": prompts.propose(REFERENCE, (FIRST, SECOND), TRIED, EVIDENCE),
-        "propose-bare": prompts.propose(bare, (), (), ()),
+        "propose-bare": prompts.propose(bare, (), (), {}),
         "edit": prompts.edit(FIRST, REFERENCE, TRIED, EVIDENCE),
-        "edit-bare": prompts.edit(bare, bare, (), ()),
+        "edit-bare": prompts.edit(bare, bare, (), {}),
         "crossover": prompts.crossover(FIRST, SECOND, REFERENCE, TRIED, EVIDENCE),
-        "crossover-bare": prompts.crossover(bare, bare, bare, (), ()),
+        "crossover-bare": prompts.crossover(bare, bare, bare, (), {}),
         "restart": prompts.restart(REFERENCE, TRIED, EVIDENCE),
-        "restart-bare": prompts.restart(bare, (), ()),
+        "restart-bare": prompts.restart(bare, (), {}),
         "repair": prompts.repair(FIRST.source, *crash),
         "repair-bare": prompts.repair("", "NoProgram", "the answer held two code blocks", None, "", ()),
         "session": prompts.session(REFERENCE, (FIRST, SECOND), TRIED, TOOLS, 20, 200_000, 900),

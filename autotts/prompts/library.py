@@ -32,7 +32,7 @@ VARIABLES: dict[str, tuple[str, ...]] = {
     "nudge": (),
     "left": ("turns", "tokens", "seconds"),
     "workspace": (*_TOLD, "parent", "evidence_files"),
-    "evidence": _TOLD[1:],
+    "evidence": (*_TOLD[1:], "tables"),
     "parts": (),
 }
 """Template → the variables that it can use. The last two are parts of others."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -85,7 +85,7 @@ class Prompts:
         return self._prompt("system")
 
     def propose(
-        self, reference: Shown, best: Sequence[Shown], tried: Sequence[Tried], evidence: Sequence[str]
+        self, reference: Shown, best: Sequence[Shown], tried: Sequence[Tried], evidence: Mapping[str, str]
     ) -> Prompt:
         """Asks for a new controller.
 
@@ -93,23 +93,24 @@ class Prompts:
             reference: what gains are measured against.
             best: the programs to build on, best first.
             tried: proposals of the past, newest last.
-            evidence: what instruments found, as text.
+            evidence: what instruments found, as text by the instrument's name. The template chooses: what it does not
+                name is not looked up, so a mapping may compute on demand.
         """
         programs = [clean.shown(program) for program in best[:MOST_SHOWN]]
         return self._prompt("propose", best=programs, **_told(reference, tried, evidence))
 
-    def edit(self, parent: Shown, reference: Shown, tried: Sequence[Tried], evidence: Sequence[str]) -> Prompt:
+    def edit(self, parent: Shown, reference: Shown, tried: Sequence[Tried], evidence: Mapping[str, str]) -> Prompt:
         """Asks for edits to one program."""
         return self._prompt("edit", parent=clean.shown(parent), **_told(reference, tried, evidence))
 
     def crossover(
-        self, first: Shown, second: Shown, reference: Shown, tried: Sequence[Tried], evidence: Sequence[str]
+        self, first: Shown, second: Shown, reference: Shown, tried: Sequence[Tried], evidence: Mapping[str, str]
     ) -> Prompt:
         """Asks for one program made of two."""
         parents = {"first": clean.shown(first), "second": clean.shown(second)}
         return self._prompt("crossover", **parents, **_told(reference, tried, evidence))
 
-    def restart(self, reference: Shown, ideas: Sequence[Tried], evidence: Sequence[str]) -> Prompt:
+    def restart(self, reference: Shown, ideas: Sequence[Tried], evidence: Mapping[str, str]) -> Prompt:
         """Asks for something else altogether, after a plateau; of what was tried it has the lines, not the programs."""
         return self._prompt("restart", **_told(reference, ideas, evidence))
 
@@ -167,7 +168,7 @@ class Prompts:
         programs = [clean.shown(program, source=False) for program in best[:MOST_SHOWN]]
         named = [(clean.one_line(n, clean.NAME), clean.one_line(d, clean.TOOL)) for n, d in tools[:MOST_TOOLS]]
         left = {"turns": turns, "tokens": tokens, "seconds": seconds}
-        return self._prompt("session", best=programs, tools=named, **left, **_told(reference, tried, ()))
+        return self._prompt("session", best=programs, tools=named, **left, **_told(reference, tried, {}))
 
     def nudge(self) -> Prompt:
         """After a turn of a session that neither called a tool nor held a program."""
@@ -190,15 +191,33 @@ class Prompts:
         """
         files = [clean.one_line(name, clean.NAME) for name in evidence_files[:MOST_EVIDENCE]]
         shown = None if parent is None else clean.shown(parent, source=False)
-        return self._prompt("workspace", parent=shown, evidence_files=files, **_told(reference, tried, ()))
+        return self._prompt("workspace", parent=shown, evidence_files=files, **_told(reference, tried, {}))
 
 
-def _told(reference: Shown, tried: Sequence[Tried], evidence: Sequence[str]) -> dict[str, Any]:
+class _Cleaned(Mapping[str, str]):
+    """Evidence as a template gets it, printable and bounded, looked up when it is asked for."""
+
+    def __init__(self, evidence: Mapping[str, str]) -> None:
+        self._evidence = evidence
+
+    def __getitem__(self, name: str) -> str:
+        return clean.text_of(self._evidence[name], clean.EVIDENCE)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._evidence
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._evidence)
+
+    def __len__(self) -> int:
+        return len(self._evidence)
+
+
+def _told(reference: Shown, tried: Sequence[Tried], evidence: Mapping[str, str]) -> dict[str, Any]:
     """What most prompts tell; `tried_before` counts the proposals that are left out."""
-    texts = [clean.text_of(text, clean.EVIDENCE) for text in evidence[:MOST_EVIDENCE]]
     return {
         "reference": clean.shown(reference),
         "tried": clean.tried_of(tried),
         "tried_before": max(0, len(tried) - clean.MOST_TRIED),
-        "evidence": texts,
+        "evidence": _Cleaned(evidence),
     }
