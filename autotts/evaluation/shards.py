@@ -122,7 +122,7 @@ class Prepared:
 def table_blocks(work: Work, betas: Sequence[float], prepared: Prepared, child: Child) -> tuple[Knobs, Ints]:
     """Knobs, and records of all episodes: one frame an β."""
     seeds = work.protocol.seeds
-    more = {"seeds": list(seeds), "signals": [table.signals for table in prepared.tables]}
+    more: dict[str, Any] = {"seeds": list(seeds), "signals": [table.signals for table in prepared.tables]}
     work.start(child, prepared.table_job(work, betas, **more))
     child.send(prepared.packed)
     knobs = knobs_of(child.recv(MAX_SCHEDULE), len(betas))

@@ -8,6 +8,7 @@ blames, and its notes.
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -122,7 +123,7 @@ def trace_block(work: Work, beta: float, scene: Scene, child: Child) -> list[Epi
     """
     prepared, questions, seeds = scene.prepared, scene.questions, work.protocol.seeds
     tables = [prepared.tables[q] for q in questions]
-    more = {"seeds": list(seeds), "signals": [table.signals for table in tables], "numbers": questions}
+    more: dict[str, Any] = {"seeds": list(seeds), "signals": [table.signals for table in tables], "numbers": questions}
     work.start(child, prepared.table_job(work, [beta], "trace", **more))
     child.send(prepared.packed if scene.numbers is None else pack_tables(tables))
     knobs_of(child.recv(MAX_SCHEDULE), 1)
@@ -230,7 +231,12 @@ def _act(episode: Episode, op: int, branches: list[int]) -> list[int]:
     """Take an action; its members."""
     if op == OP_OPEN:
         return episode.branches(branches[0])
-    acts = {OP_ADVANCE: episode.advance, OP_FINISH: episode.finish, OP_PRUNE: episode.prune, OP_PROBE: episode.probe}
+    acts: dict[int, Callable[[list[int]], object]] = {
+        OP_ADVANCE: episode.advance,
+        OP_FINISH: episode.finish,
+        OP_PRUNE: episode.prune,
+        OP_PROBE: episode.probe,
+    }
     if op not in acts:
         raise OutputLimit(f"a trace with action {op}, which does not exist")
     acts[op](branches)
