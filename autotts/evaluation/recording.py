@@ -64,7 +64,7 @@ def _asking_line() -> int:
     frame: FrameType | None = sys._getframe(2)
     while frame is not None and frame.f_code.co_filename != FILENAME:
         frame = frame.f_back
-    return _UNKNOWN if frame is None else frame.f_lineno
+    return _UNKNOWN if frame is None else frame.f_lineno or _UNKNOWN
 
 
 def code_of(function: Any) -> CodeType | None:
@@ -147,7 +147,7 @@ class _ReturnWatch:
 
     def _within(self, frame: FrameType, event: str, _: Any) -> Callable[..., Any]:
         if event == "return":  # of a function that calls itself, the outermost call returns last
-            self.line = frame.f_lineno
+            self.line = frame.f_lineno or _UNKNOWN
         return self._within
 
 

@@ -8,7 +8,7 @@ blames, and its notes.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -22,7 +22,7 @@ from autotts.replay.source import UNPARSED_ID, Table
 from autotts.sandbox import Child
 from autotts.sandbox.text import printable
 
-__all__ = ["SAMPLE", "Action", "EpisodeTrace", "Note", "Scene", "trace_block"]
+__all__ = ["SAMPLE", "Action", "EpisodeTrace", "Note", "Scene", "act", "trace_block"]
 
 SAMPLE = Protocol((0.0, 0.25, 0.5, 0.75, 1.0), (0,))
 """What is traced where nothing else is said: the whole sweep in five steps, one seed."""
@@ -186,8 +186,8 @@ def _trace(scene: Scene, beta: float, seed: int, question: int, parts: _Parts, n
     episode = Episode(source, environment.interval, environment.kappa_probe)
     actions, shown = [], {-1}
     try:
-        for (op, branches), at in zip(waves, lines, strict=True):
-            members = _act(episode, op, branches)
+        for (op, wave), at in zip(waves, lines, strict=True):
+            members = act(episode, op, wave)
             actions.append(Action(op, tuple(members), parts.line(at)))
             if op == OP_PROBE or (op != OP_PRUNE and not environment.kappa_probe):
                 shown.update(source.probe(members))
@@ -214,33 +214,41 @@ def _trace(scene: Scene, beta: float, seed: int, question: int, parts: _Parts, n
     )
 
 
-def _waves(log: list[int]) -> list[tuple[int, list[int]]]:
-    """An episode's log by waves: (code, members), of an opening (code, [number of branches])."""
-    waves, k = [], 0
+def _waves(log: list[int]) -> list[tuple[int, Sequence[int]]]:
+    """An episode's log by waves: (code, members), of an opening (code, as many numbers)."""
+    waves: list[tuple[int, Sequence[int]]] = []
+    k = 0
     while k < len(log):
-        size = log[k + 1] if k + 1 < len(log) else -1
-        width = 1 if log[k] == OP_OPEN else size + 1
-        if size < 1 or k + 1 + width > len(log):
+        size = log[k + 1] if k + 1 < len(log) else 0
+        end = k + 2 + (size if log[k] != OP_OPEN else 0)
+        if size < 1 or end > len(log):
             raise OutputLimit("a trace that ends within an action")
-        waves.append((log[k], log[k + 2 - (log[k] == OP_OPEN) : k + 1 + width]))
-        k += 1 + width
+        waves.append((log[k], range(size) if log[k] == OP_OPEN else log[k + 2 : end]))
+        k = end
     return waves
 
 
-def _act(episode: Episode, op: int, branches: list[int]) -> list[int]:
-    """Take an action; its members."""
+def act(episode: Episode, op: int, wave: Sequence[int]) -> list[int]:
+    """Take a traced action once more; the members of the wave. Of an opening only their number counts.
+
+    Raises:
+        InadmissibleAction: see `Episode`.
+        OutputLimit: there is no such action.
+    """
     if op == OP_OPEN:
-        return episode.branches(branches[0])
-    acts: dict[int, Callable[[list[int]], object]] = {
-        OP_ADVANCE: episode.advance,
-        OP_FINISH: episode.finish,
-        OP_PRUNE: episode.prune,
-        OP_PROBE: episode.probe,
-    }
-    if op not in acts:
+        return episode.branches(len(wave))
+    members = list(wave)
+    if op == OP_ADVANCE:
+        episode.advance(members)
+    elif op == OP_FINISH:
+        episode.finish(members)
+    elif op == OP_PRUNE:
+        episode.prune(members)
+    elif op == OP_PROBE:
+        episode.probe(members)
+    else:
         raise OutputLimit(f"a trace with action {op}, which does not exist")
-    acts[op](branches)
-    return branches
+    return members
 
 
 def _notes_of(frame: bytes, n_episodes: int, n_lines: int) -> list[tuple[Note, ...]]:

@@ -81,14 +81,15 @@ class _Account:
 def credit_by_line(traces: Sequence[EpisodeTrace], environments: Sequence[Environment]) -> list[LineCredit]:
     """Credit of every line that decided anything, the line that harms most first.
 
-    The alternatives are those of the definitions in docs: to a *return*, reading on to the ceiling of branches and
+    The alternatives, all on the same recorded branches and none run again: to a *return*, reading on to the ceiling of branches and
     taking the majority (branches that were pruned stay so); to an *action*, returning at that moment the leader of the
     answers revealed so far; to a *prune*, finishing that branch and adding its vote.
 
     Harm puts every episode that went wrong to one account at the most, in this order: the prunes of a line, if their
     branches' votes would have set it right (for a stop that follows a spoiled vote is not at fault); the return, if
-    reading on would have; the last action before which the leader was right. What a line's prunes or return set
-    right, against their alternative, is taken off. So a line is not blamed for what another has broken.
+    reading on would have; the last action before which the leader was right. Taken off are the episodes that went
+    right and would not have without a line's prunes, without the return, or without the last action before which
+    the leader was not right. So a line is not blamed for what another has broken.
 
     Args:
         traces: of one program.
@@ -135,15 +136,21 @@ def _harm(walked: Walk, on: int) -> list[tuple[Place, float]]:
     undone = {line: recorded.right(walked.with_votes(votes)) for line, votes in kept.items()}
     if walked.right:
         won: list[tuple[Place, float]] = [((line, "prune"), -1.0) for line, right in undone.items() if not right]
-        return won if recorded.right(on) else [*won, ((trace.line, "return"), -1.0)]
+        won += [] if recorded.right(on) else [((trace.line, "return"), -1.0)]
+        return won + [(place, -1.0) for place in _last_action(walked, leader_right=False)]
     guilty = [line for line, right in undone.items() if right]
     if guilty:
         return [((line, "prune"), 1 / len(guilty)) for line in guilty]
     if recorded.right(on):
         return [((trace.line, "return"), 1.0)]
-    for k in range(len(trace.actions) - 1, -1, -1):
-        if trace.actions[k].op != OP_PRUNE and recorded.right(walked.leaders[k]):
-            return [((trace.actions[k].line, "action"), 1.0)]
+    return [(place, 1.0) for place in _last_action(walked, leader_right=True)]
+
+
+def _last_action(walked: Walk, leader_right: bool) -> list[Place]:
+    """The place of the last action before which the leader was right, or was not; none if there is no such action."""
+    for action, leader in reversed(list(zip(walked.trace.actions, walked.leaders, strict=False))):
+        if action.op != OP_PRUNE and walked.recorded.right(leader) == leader_right:
+            return [(action.line, "action")]
     return []
 
 
@@ -179,13 +186,23 @@ def _mean(sums: dict[int, int], counts: dict[int, int]) -> tuple[float, float]:
 # ---- for reading -------------------------------------------------------------------------------------------------
 
 _COLUMNS = (
-    *("line", "kind", "decisions", "episodes", "harm (points)", "Δ accuracy (points)", "±", "Δ tokens", "±"),
+    *(
+        "line",
+        "kind",
+        "decisions",
+        "episodes",
+        "harm, points",
+        "Δ accuracy, points",
+        "± points",
+        "Δ tokens",
+        "± tokens",
+    ),
     *("other answer %", "right lost %", "source"),
 )
 
 
 def credit(traces: Sequence[EpisodeTrace], environments: Sequence[Environment], program: Program) -> Evidence:
-    """Credit per source line, the line that harms most first.
+    """Credit per source line, the line that harms most first; see `credit_by_line`, and `gutter` for the whole source.
 
     Args:
         traces: of the program.
@@ -194,20 +211,18 @@ def credit(traces: Sequence[EpisodeTrace], environments: Sequence[Environment], 
     """
     lines = program.source.split("\n")
     found = credit_by_line(traces, environments)
-    names = [_COLUMNS[k] if k != 8 else "± tokens" for k in range(len(_COLUMNS))]
     return Evidence(
         f"Credit per source line, {len(traces):,} episodes, the line that harms most first",
-        tuple(names),
+        _COLUMNS,
         tuple(_row(c, lines) for c in found),
         (
-            "harm: points of accuracy of the whole sample that were lost at this line and at no other (below 0: won).",
+            "harm: points of the sample's accuracy that were lost at this line and at no other; below 0: won.",
             "Δ: what happened minus the alternative, mean over decisions. return: against reading on to the ceiling "
             "of branches and taking the majority. action: against returning, at that moment, the leader of the answers "
             "revealed so far. prune: against finishing that branch and adding its vote.",
             "±: standard error over questions; a question that several models were asked is one.",
             f"–: not told, for fewer than {MANY} episodes, or one question.",
         ),
-        gutter(found, program),
     )
 
 
@@ -222,8 +237,8 @@ def _row(c: LineCredit, lines: list[str]) -> tuple[str | int | float | None, ...
         c.harm if told else None,
         c.accuracy if told else None,
         c.accuracy_error if told else None,
-        c.tokens,
-        c.tokens_error,
+        round(c.tokens),
+        None if math.isnan(c.tokens_error) else round(c.tokens_error),
         100 * c.turned / c.decisions,
         100 * c.right_lost / c.decisions if told and c.kind == "prune" else None,
         text,

@@ -6,13 +6,14 @@ Host side only: here the gold is known. What the instruments make of it is aggre
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 from autotts.evaluation import EpisodeTrace, clusters_of
+from autotts.evaluation.tracing import act
 from autotts.replay import Environment, Episode, TableSource, table_of
-from autotts.replay.episode import OP_ADVANCE, OP_FINISH, OP_OPEN, OP_PROBE, OP_PRUNE
+from autotts.replay.episode import OP_OPEN, OP_PROBE, OP_PRUNE
 from autotts.replay.source import UNPARSED_ID, Table, branch_order
 from autotts.toolkit import vote
 
@@ -143,21 +144,12 @@ def walk(trace: EpisodeTrace, recorded: Recorded) -> Walk:
     free = not environment.kappa_probe
     source = TableSource(recorded.table, trace.seed, environment.interval, environment.max_branches)
     episode = Episode(source, environment.interval, environment.kappa_probe)
-    act: dict[int, Callable[[list[int]], object]] = {
-        OP_ADVANCE: episode.advance,
-        OP_FINISH: episode.finish,
-        OP_PRUNE: episode.prune,
-        OP_PROBE: episode.probe,
-    }
     votes = _Votes()
     tokens, leaders, pruned = [0], [NOTHING], {}
     for k, (op, branches, _) in enumerate(trace.actions):
-        members = list(branches)
+        members = act(episode, op, branches)
         if op == OP_OPEN:
-            episode.branches(len(members))
             votes.latest += [NOTHING] * len(members)
-        else:
-            act[op](members)
         if op == OP_PRUNE:
             pruned.update(dict.fromkeys(members, k))
         elif free or op == OP_PROBE:
