@@ -109,12 +109,14 @@ class ProgramError(AutoTTSError):
         message: the cause, in one sentence.
         line: 1-based line of the program where it happened, None where no line is known.
         where: the episode (β, environment, question, seed) in words, "" outside an episode.
+        frames: the calls within the program that led there, innermost last: line and name of the function each.
     """
 
     def __init__(self, message: str, line: int | None = None, where: str = "") -> None:
         self.message = message
         self.line = line
         self.where = where
+        self.frames: tuple[tuple[int, str], ...] = ()
         super().__init__(str(self))
 
     @property

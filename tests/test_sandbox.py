@@ -84,6 +84,19 @@ def test_faults_name_line_and_cause(
     assert "\x1b" not in caught.value.message
 
 
+def test_a_crash_has_the_calls_within_the_program(sandbox: Sandbox) -> None:
+    source = "def deep(n):\n    return deep(n - 1) if n else 1 // 0\n\n\ndef go():\n    deep({n})\n\n\ngo()\n"
+    with pytest.raises(Crashed) as caught:
+        run(sandbox, source.format(n=1))
+    assert caught.value.frames == ((9, "<module>"), (6, "go"), (2, "deep"), (2, "deep"))
+    with pytest.raises(Crashed) as caught:
+        run(sandbox, source.format(n=50))
+    assert caught.value.frames == ((2, "deep"),) * 8
+    with pytest.raises(CpuLimit) as late:
+        run(sandbox, "def spin():\n    while True: pass\nspin()\n")
+    assert late.value.frames == ((3, "<module>"), (2, "spin"))
+
+
 def test_program_errors_keep_their_class(sandbox: Sandbox) -> None:
     source = "from autotts.errors import InadmissibleAction\n\nraise InadmissibleAction('branch 3 is pruned')"
     with pytest.raises(ProgramError) as caught:
@@ -98,15 +111,19 @@ def test_program_errors_keep_their_class(sandbox: Sandbox) -> None:
         b"{",
         b"[" * 16000,
         b"9" * 16000,
-        b'{"outcome": "ok", "message": "", "line": null, "where": ""}',
-        b'{"outcome": ["Crashed"], "message": "", "line": null, "where": ""}',
-        b'{"outcome": "Crashed", "message": 1, "line": null, "where": ""}',
-        b'{"outcome": "Crashed", "message": "", "line": true, "where": ""}',
-        b'{"outcome": "Crashed", "message": "", "line": -1, "where": ""}',
-        b'{"outcome": "Crashed", "message": "", "line": 1e400, "where": ""}',
+        b'{"outcome": "ok", "message": "", "line": null, "where": "", "frames": []}',
+        b'{"outcome": ["Crashed"], "message": "", "line": null, "where": "", "frames": []}',
+        b'{"outcome": "Crashed", "message": 1, "line": null, "where": "", "frames": []}',
+        b'{"outcome": "Crashed", "message": "", "line": true, "where": "", "frames": []}',
+        b'{"outcome": "Crashed", "message": "", "line": -1, "where": "", "frames": []}',
+        b'{"outcome": "Crashed", "message": "", "line": 1e400, "where": "", "frames": []}',
         b'{"outcome": "Crashed", "message": ""}',
         b"\xff\xfe",
-        json.dumps({"outcome": "Crashed", "message": "x" * 20000, "line": None, "where": ""}).encode(),
+        json.dumps({"outcome": "Crashed", "message": "x" * 20000, "line": None, "where": "", "frames": []}).encode(),
+        *(
+            json.dumps({"outcome": "Crashed", "message": "", "line": 1, "where": "", "frames": frames}).encode()
+            for frames in (None, {}, [[0, "f"]], [[True, "f"]], [[1, 2]], [[1]], [[1, "f"]] * 9, [[10**9, "f"]], ["1f"])
+        ),
     ],
 )
 def test_forged_faults_are_refused(sandbox: Sandbox, fault: bytes) -> None:

@@ -5,14 +5,19 @@ from autotts.evaluation.evaluate import Evaluator, Source
 from autotts.evaluation.program import SHIPPED, Program, load_program, shipped
 from autotts.evaluation.protocol import MOST_BETAS, Protocol, even_betas, parse_betas, parse_overrides
 from autotts.evaluation.results import EnvironmentResult
+from autotts.evaluation.tracing import SAMPLE, Action, EpisodeTrace, Note
 
 __all__ = [
     "MOST_BETAS",
     "ROW_SCHEMA",
+    "SAMPLE",
     "SHIPPED",
+    "Action",
     "Curve",
     "EnvironmentResult",
+    "EpisodeTrace",
     "Evaluator",
+    "Note",
     "Program",
     "Protocol",
     "Source",

@@ -15,9 +15,10 @@ from autotts import toolkit
 from autotts.errors import Crashed, InadmissibleAction, InvalidSchedule
 from autotts.evaluation.asking import host_episodes
 from autotts.evaluation.classstyle import ClassQuestion
+from autotts.evaluation.recording import Recorder, code_of
 from autotts.evaluation.wire import MAX_KNOBS, MAX_NAME, digest_of, unpack_tables
 from autotts.replay.episode import Episode
-from autotts.replay.source import TableSource
+from autotts.replay.source import Table, TableSource
 from autotts.sandbox.facades import Importer
 from autotts.sandbox.faults import line_of_traceback
 from autotts.sandbox.jail import Channel
@@ -52,8 +53,14 @@ def main(channel: Channel) -> None:
     channel.send(json.dumps(knobs).encode())
     if job["mode"] == "host":
         host_episodes(channel, job, knobs[0], runner.solve)
+    elif job["mode"] == "trace":
+        _run_trace(channel, job, runner, knobs)
     else:
         _run_table(channel, job, runner, knobs)
+
+
+def _call(function: Callable[..., Any], *arguments: Any) -> Any:
+    return function(*arguments)
 
 
 class _Runner:
@@ -92,21 +99,25 @@ class _Runner:
         known = {name: value for name, value in self._overrides.items() if name in found[0]}
         return [{**knobs, **known} for knobs in found]
 
-    def solve(self, episode: Episode, knobs: dict[str, float]) -> int:
+    def solve(self, episode: Episode, knobs: dict[str, float], call: Callable[..., Any] = _call) -> int:
         """One episode; the id of the returned answer, −1 for none.
+
+        Args:
+            episode, knobs: what the program is given.
+            call: calls the program's function.
 
         Raises:
             InadmissibleAction: what was returned is no answer; its line is that of the function that returned it.
         """
         if self._class_name is None:
             function = self._function("solve")
-            answer = function(episode, dict(knobs))
+            answer = call(function, episode, dict(knobs))
         else:
             controller = self._function(self._class_name)(config=dict(knobs))
             function = getattr(controller, "solve", controller)
             if not callable(function):
                 raise Crashed(f"class {self._class_name} has no method solve and no __call__; it needs one of them")
-            answer = _shown(function(ClassQuestion(episode)), episode)
+            answer = _shown(call(function, ClassQuestion(episode)), episode)
         try:
             return episode._answer_id(answer)
         except InadmissibleAction as error:
@@ -145,9 +156,8 @@ def _shown(returned: Any, episode: Episode) -> Any:
 
 def _first_line(function: Any) -> int | None:
     """Where a function of the program begins."""
-    # A function or method has its code itself, an object that can be called has it in its class.
-    code = getattr(function, "__code__", None) or getattr(function.__call__, "__code__", None)
-    return code.co_firstlineno if isinstance(code, CodeType) and code.co_filename == FILENAME else None
+    code = code_of(function)
+    return None if code is None else code.co_firstlineno
 
 
 def _knobs(schedule: Callable[[float], Any], beta: float) -> dict[str, float]:
@@ -193,10 +203,28 @@ def check_monotone(grid: Sequence[dict[str, float]]) -> None:
             direction = direction or (step > 0) - (step < 0)
 
 
-def _run_table(channel: Channel, job: dict[str, Any], runner: _Runner, schedules: list[dict[str, float]]) -> None:
+def _tables(channel: Channel, job: dict[str, Any]) -> list[Table]:
+    """The tables that follow the job, with their signals."""
     tables = unpack_tables(channel.recv())
     for table, signals in zip(tables, job["signals"], strict=False):
         table.signals = signals
+    return tables
+
+
+def _run_trace(channel: Channel, job: dict[str, Any], runner: _Runner, schedules: list[dict[str, float]]) -> None:
+    tables = _tables(channel, job)
+    for beta, knobs in zip(job["betas"], schedules, strict=True):
+        recorder = Recorder(job["interval"], job["kappa_probe"], job["max_branches"])
+        for seed in job["seeds"]:
+            for number, table in zip(job["numbers"], tables, strict=True):
+                channel.context = f"β={beta:g}, {job['environment']}, question {number + 1}, seed {seed}"
+                recorder.play(table, seed, knobs, runner.solve)
+        for frame in recorder.frames():
+            channel.send(frame)
+
+
+def _run_table(channel: Channel, job: dict[str, Any], runner: _Runner, schedules: list[dict[str, float]]) -> None:
+    tables = _tables(channel, job)
     interval, kappa, ceiling = job["interval"], job["kappa_probe"], job["max_branches"]
     for beta, knobs in zip(job["betas"], schedules, strict=True):
         records = array("q")

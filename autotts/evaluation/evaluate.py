@@ -26,6 +26,7 @@ from autotts.evaluation.protocol import Protocol
 from autotts.evaluation.referees import Referees
 from autotts.evaluation.results import EnvironmentResult, disagreement, joined, scored
 from autotts.evaluation.shards import Prepared, Work, host_blocks, knobs_of, table_blocks
+from autotts.evaluation.tracing import SAMPLE, EpisodeTrace, Scene, trace_block
 from autotts.evaluation.wire import MAX_SCHEDULE, RECORD, pack_tables
 from autotts.replay import Environment
 from autotts.sandbox import Child, Limits, Sandbox, SandboxFactory
@@ -41,6 +42,8 @@ SMOKE_LIMITS = Limits(cpu_seconds=2.0, wall_seconds=8.0)
 SMOKE_QUESTIONS = 2
 SCREENED = 2
 """Seeds that are screened for the sake of comparing."""
+TRACING = 4
+"""CPU time that a traced episode may take, in untraced ones: it takes about three."""
 
 
 def to_stderr(line: str) -> None:
@@ -211,6 +214,38 @@ class Evaluator:
             "its actions on a table of recorded branches differ from those where the host reveals each interval",
             where=where,
         )
+
+    def trace(
+        self, program: Program, protocol: Protocol = SAMPLE, only: tuple[int, int] | None = None
+    ) -> list[EpisodeTrace]:
+        """Table episodes with every action, its line, notes, and the line of the return.
+
+        Args:
+            program: what to run.
+            protocol: β, seeds, overrides.
+            only: the one question that is played, as places in `environments` and in that environment.
+
+        Returns:
+            The traces, environments outermost, then β, seeds, and questions.
+
+        Raises:
+            InputError, ProgramError: see `run`; `OutputLimit` as well where the traces are not what they say.
+        """
+        self.admit(program.trusted)
+        _, code = self._again_if_clock(lambda: self._smoke(program, protocol))
+        work = Work(program, protocol, code)
+        scenes = [Scene(e, prepared) for e, prepared in enumerate(self._prepared)]
+        if only is not None:
+            scenes = [replace(scenes[only[0]], numbers=(only[1],))]
+
+        def play(scene: Scene, beta: float) -> list[EpisodeTrace]:
+            episodes = len(protocol.seeds) * len(scene.questions)
+            with self._child(program, self._limits(TRACING * episodes)) as child:
+                return trace_block(work, beta, scene, child)
+
+        shards = [(scene, beta) for scene in scenes for beta in protocol.betas]
+        blocks = self._all([partial(play, *shard) for shard in shards], lambda _: None)
+        return [trace for block in blocks for trace in block]
 
     # ---- shards ------------------------------------------------------------------------------------------------
 

@@ -111,18 +111,18 @@ class Prepared:
         gold = np.array([gold for _, gold in pairs], dtype=np.int64)
         return cls(environment, tables, gold, pack_tables(tables), tuple(names))
 
-    def table_job(self, work: Work, betas: Sequence[float], **more: Any) -> bytes:
-        """What a child that screens is told; the tables follow."""
+    def table_job(self, work: Work, betas: Sequence[float], mode: str = "table", **more: Any) -> bytes:
+        """What a child that screens (or traces) is told; the tables follow."""
         environment = self.environment
         place = {"environment": environment.name, "interval": environment.interval}
         rules = {"kappa_probe": environment.kappa_probe, "max_branches": environment.max_branches}
-        return work.job(betas, mode="table", **place, **rules, **more)
+        return work.job(betas, mode=mode, **place, **rules, **more)
 
 
 def table_blocks(work: Work, betas: Sequence[float], prepared: Prepared, child: Child) -> tuple[Knobs, Ints]:
     """Knobs, and records of all episodes: one frame an β."""
     seeds = work.protocol.seeds
-    more = {"seeds": list(seeds), "signals": [table.signals for table in prepared.tables]}
+    more: dict[str, Any] = {"seeds": list(seeds), "signals": [table.signals for table in prepared.tables]}
     work.start(child, prepared.table_job(work, betas, **more))
     child.send(prepared.packed)
     knobs = knobs_of(child.recv(MAX_SCHEDULE), len(betas))

@@ -19,6 +19,9 @@ __all__ = [
     "MAX_CODE",
     "MAX_KNOBS",
     "MAX_NAME",
+    "MAX_NOTE",
+    "MAX_NOTES",
+    "MAX_NOTE_NAME",
     "MAX_SCHEDULE",
     "OP_END",
     "OP_SIGNAL",
@@ -55,6 +58,9 @@ MAX_CODE = 1 << 24
 
 MAX_BATCH = 1 << 20
 """Bytes of a child's batch; with all branches of all its episodes in it, it has some 30 KiB."""
+
+MAX_NOTES, MAX_NOTE_NAME, MAX_NOTE = 200, 40, 120
+"""Notes of a traced episode that are kept; characters of a note's name, and of its value in words."""
 
 
 def episode_words(number: int) -> str:

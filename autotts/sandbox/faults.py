@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import deque
 from types import FrameType, TracebackType
 from typing import Any
 
@@ -11,12 +12,17 @@ from autotts.sandbox.policy import FILENAME
 from autotts.sandbox.rules import plain_name
 from autotts.sandbox.text import printable
 
-__all__ = ["MAX_FAULT", "decode", "describe", "encode", "line_of_frame", "line_of_traceback"]
+__all__ = ["MAX_FAULT", "decode", "describe", "encode", "frames_of_stack", "line_of_traceback"]
 
 MAX_FAULT = 16384
 """Bytes of a fault."""
 
 _MESSAGE, _WHERE, _LINE = 500, 200, 10**7
+
+_FRAMES, _NAME = 8, 80
+"""Frames that are told of a program's own traceback, the innermost ones, and characters of a function's name."""
+
+ProgramFrames = tuple[tuple[int, str], ...]
 
 
 def line_of_traceback(traceback: TracebackType | None) -> int | None:
@@ -29,11 +35,25 @@ def line_of_traceback(traceback: TracebackType | None) -> int | None:
     return line
 
 
-def line_of_frame(frame: FrameType | None) -> int | None:
-    """The innermost line of the program on a stack."""
-    while frame is not None and frame.f_code.co_filename != FILENAME:
+def frames_of_traceback(traceback: TracebackType | None) -> ProgramFrames:
+    """Line and function of the program's own frames in a traceback, innermost last."""
+    found: deque[tuple[int, str]] = deque(maxlen=_FRAMES)
+    while traceback is not None:
+        code = traceback.tb_frame.f_code
+        if code.co_filename == FILENAME:
+            found.append((traceback.tb_lineno, plain_name(code.co_name)[:_NAME]))
+        traceback = traceback.tb_next
+    return tuple(found)
+
+
+def frames_of_stack(frame: FrameType | None) -> ProgramFrames:
+    """Line and function of the program's own frames on a stack, innermost last."""
+    found: list[tuple[int, str]] = []
+    while frame is not None and len(found) < _FRAMES:
+        if frame.f_code.co_filename == FILENAME:
+            found.append((frame.f_lineno, plain_name(frame.f_code.co_name)[:_NAME]))
         frame = frame.f_back
-    return None if frame is None else frame.f_lineno
+    return tuple(reversed(found))
 
 
 def describe(error: BaseException, where: str) -> ProgramError:
@@ -50,6 +70,7 @@ def describe(error: BaseException, where: str) -> ProgramError:
         found = Crashed(f"{type(error).__name__}: {_text(error)}".rstrip(": "))
     found.line = line if found.line is None else found.line
     found.where = found.where or where
+    found.frames = frames_of_traceback(error.__traceback__)
     return found
 
 
@@ -63,7 +84,8 @@ def _text(error: BaseException) -> str:
 def encode(error: ProgramError) -> bytes:
     """A fault's bytes."""
     message, where = str(error.message)[:_MESSAGE], str(error.where)[:_WHERE]
-    fault = {"outcome": error.outcome, "message": message, "line": error.line, "where": where}
+    frames = [[line, name[:_NAME]] for line, name in error.frames[-_FRAMES:]]
+    fault = {"outcome": error.outcome, "message": message, "line": error.line, "where": where, "frames": frames}
     return json.dumps(fault).encode()
 
 
@@ -79,11 +101,26 @@ def decode(payload: bytes) -> ProgramError:
         fault: Any = json.loads(payload)
     except RecursionError:
         raise ValueError("a fault nested too deeply") from None
-    if type(fault) is not dict or fault.keys() != {"outcome", "message", "line", "where"}:
-        raise ValueError("a fault without its four fields")
+    if type(fault) is not dict or fault.keys() != {"outcome", "message", "line", "where", "frames"}:
+        raise ValueError("a fault without its five fields")
     outcome, message, line, where = fault["outcome"], fault["message"], fault["line"], fault["where"]
     if type(outcome) is not str or outcome not in OUTCOMES or type(message) is not str or type(where) is not str:
         raise ValueError("a fault of unknown form")
-    if line is not None and (type(line) is not int or not 0 < line < _LINE):
+    if line is not None and not _is_line(line):
         raise ValueError("a fault with an impossible line")
-    return OUTCOMES[outcome](printable(message[:_MESSAGE]), line, printable(where[:_WHERE]))
+    found = OUTCOMES[outcome](printable(message[:_MESSAGE]), line, printable(where[:_WHERE]))
+    found.frames = _decoded_frames(fault["frames"])
+    return found
+
+
+def _is_line(line: Any) -> bool:
+    return type(line) is int and 0 < line < _LINE
+
+
+def _decoded_frames(frames: Any) -> ProgramFrames:
+    if type(frames) is not list or len(frames) > _FRAMES:
+        raise ValueError("a fault with impossible frames")
+    for frame in frames:
+        if type(frame) is not list or len(frame) != 2 or not _is_line(frame[0]) or type(frame[1]) is not str:
+            raise ValueError("a fault with an impossible frame")
+    return tuple((line, printable(name[:_NAME])) for line, name in frames)

@@ -140,7 +140,9 @@ def _watch_cpu(channel: Channel, cpu_seconds: float) -> None:
     def used_up(_signal: int, frame: FrameType | None) -> None:
         if not channel._frames.partial:
             message = f"used more than its {cpu_seconds:g} s of CPU time"
-            fault = CpuLimit(message, faults.line_of_frame(frame), channel.context)
+            frames = faults.frames_of_stack(frame)
+            fault = CpuLimit(message, frames[-1][0] if frames else None, channel.context)
+            fault.frames = frames
             channel._frames.send(faults.encode(fault), FAULT)
         os._exit(EXIT_CPU)
 

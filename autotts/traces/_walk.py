@@ -1,0 +1,187 @@
+"""A trace, walked through once more on the recorded branches: what was known before each action, what never came.
+
+Host side only: here the gold is known. What the instruments make of it is aggregated.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from autotts.evaluation import EpisodeTrace, clusters_of
+from autotts.evaluation.tracing import act
+from autotts.replay import Environment, Episode, TableSource, table_of
+from autotts.replay.episode import OP_OPEN, OP_PROBE, OP_PRUNE
+from autotts.replay.source import UNPARSED_ID, Table, branch_order
+from autotts.toolkit import vote
+
+__all__ = ["NOTHING", "Recorded", "Walk", "questions_of", "walk"]
+
+NOTHING = -1
+"""Where an answer's id is due: no answer."""
+
+
+@dataclass(frozen=True, eq=False)
+class Recorded:
+    """A recorded question, with what only the host may know of it.
+
+    Attributes:
+        environment: where it is from.
+        table, gold: see `autotts.replay.table_of`.
+        cluster: number of the question, the same for every model that was asked it.
+    """
+
+    environment: Environment
+    table: Table
+    gold: int
+    cluster: int
+
+    @cached_property
+    def solvable(self) -> float:
+        """pass@1 over all recorded branches."""
+        finals = [answers[-1] for answers in self.table.answers]
+        return finals.count(self.gold) / len(finals)
+
+    def right(self, answer: int) -> bool:
+        """Whether an answer is the right one."""
+        return answer == self.gold and answer != NOTHING
+
+
+def questions_of(environments: Sequence[Environment]) -> list[list[Recorded]]:
+    """Every question of every environment."""
+    clusters = clusters_of(environments)
+    return [
+        [
+            Recorded(environment, *table_of(question), int(clusters[e, q]))
+            for q, question in enumerate(environment.questions)
+        ]
+        for e, environment in enumerate(environments)
+    ]
+
+
+@dataclass(frozen=True, eq=False)
+class Walk:
+    """An episode between its actions.
+
+    A branch's vote is its latest answer that is known and parsed. Known is what was paid for where looking is free,
+    what was probed where it is not. The leader has the most votes over all opened branches, pruned ones with what
+    they revealed; among equals, the one of the branch opened first.
+
+    Attributes:
+        trace: the episode.
+        recorded: its question.
+        tokens, leaders: before each action, and at the end; `NOTHING` where nobody leads.
+        votes: of each opened branch at the end, `NOTHING` where it has none.
+        depths: intervals that each opened branch went through.
+        finished: branches in the order in which they finished.
+        pruned: branch → place of the action that pruned it.
+    """
+
+    trace: EpisodeTrace
+    recorded: Recorded
+    tokens: tuple[int, ...]
+    leaders: tuple[int, ...]
+    votes: tuple[int, ...]
+    depths: tuple[int, ...]
+    finished: tuple[int, ...]
+    pruned: dict[int, int]
+
+    @property
+    def right(self) -> bool:
+        """Whether the answer was right."""
+        return self.recorded.right(self.trace.answer)
+
+    @cached_property
+    def order(self) -> tuple[int, ...]:
+        """The recorded branches that this episode can open, in its order."""
+        table = self.recorded.table
+        return branch_order(self.trace.seed, len(table.totals))[: self.recorded.environment.max_branches]
+
+    def final(self, branch: int) -> int:
+        """The answer at the end of a branch, however far it was read."""
+        return self.recorded.table.answers[self.order[branch]][-1]
+
+    @cached_property
+    def pool_majority(self) -> int:
+        """The majority of the finals of all branches up to the ceiling."""
+        return leader_of([self.final(i) for i in range(len(self.order))])
+
+    def rest(self, branch: int) -> int:
+        """Tokens that reading a branch to its end would take from where the episode has left it."""
+        total, interval = self.recorded.table.totals[self.order[branch]], self.recorded.environment.interval
+        if branch < len(self.depths):
+            done = branch in self.finished
+            return 0 if done else max(0, total - interval * self.depths[branch])
+        # Opening costs an interval, unless that is all there is.
+        one = len(self.recorded.table.answers[self.order[branch]]) == 1
+        return total if one else interval + max(0, total - interval)
+
+    @cached_property
+    def ballot(self) -> list[int]:
+        """The votes that the answer came from: of the finished branches if they say so, else of all not pruned."""
+        finished = [self.final(i) for i in self.finished]
+        if finished and leader_of(finished) == self.trace.answer:
+            return finished
+        return [v for i, v in enumerate(self.votes) if i not in self.pruned and v != NOTHING]
+
+    def with_votes(self, more: list[int]) -> int:
+        """The answer, had these votes been counted too: the new leader if that is another one."""
+        before, after = leader_of(self.ballot), leader_of(self.ballot + more)
+        return self.trace.answer if before == after else after
+
+
+def leader_of(votes: list[int]) -> int:
+    """The most frequent, the first among equals; `NOTHING` of an empty vote."""
+    leader = vote(votes).leader
+    return NOTHING if leader is None else int(leader)
+
+
+def walk(trace: EpisodeTrace, recorded: Recorded) -> Walk:
+    """Walk through a trace."""
+    environment = recorded.environment
+    free = not environment.kappa_probe
+    source = TableSource(recorded.table, trace.seed, environment.interval, environment.max_branches)
+    episode = Episode(source, environment.interval, environment.kappa_probe)
+    votes = _Votes()
+    tokens, leaders, pruned = [0], [NOTHING], {}
+    for k, (op, branches, _) in enumerate(trace.actions):
+        members = act(episode, op, branches)
+        if op == OP_OPEN:
+            votes.latest += [NOTHING] * len(members)
+        if op == OP_PRUNE:
+            pruned.update(dict.fromkeys(members, k))
+        elif free or op == OP_PROBE:
+            votes.cast(members, source.probe(members))
+        tokens.append(episode.tokens)
+        leaders.append(votes.leader())
+    depths, finished = tuple(source.depths), tuple(episode.finished_branches)
+    return Walk(trace, recorded, tuple(tokens), tuple(leaders), tuple(votes.latest), depths, finished, pruned)
+
+
+class _Votes:
+    """One vote for each opened branch, counted as they change."""
+
+    def __init__(self) -> None:
+        self.latest: list[int] = []
+        self._counts: Counter[int] = Counter()
+
+    def cast(self, branches: Sequence[int], answers: Sequence[int]) -> None:
+        """Branches show answers; one that does not parse leaves the vote as it was."""
+        latest, counts = self.latest, self._counts
+        for i, answer in zip(branches, answers, strict=True):
+            before = latest[i]
+            if answer not in (UNPARSED_ID, before):
+                latest[i] = answer
+                counts[answer] += 1
+                if before != NOTHING:
+                    counts[before] -= 1
+
+    def leader(self) -> int:
+        """Who leads."""
+        most = max(self._counts.values(), default=0)
+        if not most:
+            return NOTHING
+        first = [answer for answer, count in self._counts.items() if count == most]
+        return first[0] if len(first) == 1 else next(answer for answer in self.latest if answer in first)
