@@ -55,4 +55,3 @@ def _cell(value: Cell) -> str:
     if isinstance(value, float):
         return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.2f}"
     return f"{value:,}" if isinstance(value, int) else value
-
