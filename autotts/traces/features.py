@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-from array import array
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -205,7 +204,8 @@ def _states(pool: Pool, moments: Moments) -> list[State]:
     rows: dict[tuple[int, int], list[tuple[int, int, int]]] = {}
     for q, seed, *moment in moments.rows.tolist():
         rows.setdefault((q, seed), []).append((moment[0], moment[1], moment[2]))
-    environment, out = pool.environment, []
+    environment = pool.environment
+    out: list[State] = []
     for (q, seed), wanted in rows.items():
         table = pool.prepared.tables[q]
         order = branch_order(seed, len(table.totals))
@@ -233,11 +233,8 @@ def _jailed(
     job["signals"] = [list(table.signals) for table in tables] if any(table.signals for table in tables) else []
     starts = np.cumsum([0, *(len(pool.counts) for pool in pools)])
     rows = [m.rows + np.array([start, 0, 0, 0, 0]) for m, start in zip(sample, starts.tolist(), strict=False)]
-    frames = [
-        json.dumps(job).encode(),
-        pack_tables(tables),
-        array("i", np.concatenate(rows).ravel().tolist()).tobytes(),
-    ]
+    job["sample"] = np.concatenate(rows).tolist()
+    frames = [json.dumps(job).encode(), pack_tables(tables)]
     try:
         return _asked(sandbox, frames, count)
     except (CpuLimit, WallTimeout):

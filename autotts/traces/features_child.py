@@ -1,4 +1,4 @@
-"""What runs inside the jail for an agent's feature: its text, and gold-free states. Nothing here knows a gold answer."""
+"""What runs in the jail for an agent's feature: its text, and gold-free states. Nothing here knows a gold answer."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any
 
 from autotts import toolkit
 from autotts.errors import Crashed, PolicyViolation
-from autotts.evaluation.wire import unpack, unpack_tables
+from autotts.evaluation.wire import unpack_tables
 from autotts.replay.source import branch_order
 from autotts.sandbox import Channel, Importer, compile_program
 from autotts.traces._view import State, states_of
@@ -35,7 +35,6 @@ def main(channel: Channel) -> None:
     """Evaluate a feature: a job, tables and a sample come in, one frame of numbers goes out, NaN for None."""
     job = json.loads(channel.recv())
     tables = unpack_tables(channel.recv())
-    sample = unpack(channel.recv())
     kind: str = job["kind"]
     channel.context = "before the first state"
     feature = _feature(job["source"], kind)
@@ -44,14 +43,14 @@ def main(channel: Channel) -> None:
     worlds = [(world["interval"], ceiling) for world in job["worlds"] for ceiling in world["ceilings"]]
     values = array("d")
 
-    def states() -> Iterator[tuple[int, State]]:
-        rows = [sample[k : k + 5] for k in range(0, len(sample), 5)]
-        for (t, seed), group in groupby(rows, key=lambda row: (row[0], row[1])):
+    def states() -> Iterator[State]:
+        for (t, seed), group in groupby(job["sample"], key=lambda row: (row[0], row[1])):
             order = branch_order(seed, len(tables[t].totals))
             moments = [(row[2], row[3], row[4]) for row in group]
-            yield from ((seed, state) for state in states_of(tables[t], order, *worlds[t], moments))
+            interval, ceiling = worlds[t]
+            yield from states_of(tables[t], order, interval, ceiling, moments)
 
-    for _, state in states():
+    for state in states():
         channel.context = f"a state with {state.n} finished of {len(state.branches)} opened branches"
         if kind == "state":
             values.append(_number(feature(state)))

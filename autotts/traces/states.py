@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -96,12 +97,12 @@ def _prefixes(pool: Pool, seeds: Sequence[int]) -> _Sample:
     orders = pool.orders(seeds)
     width = orders.shape[2]
     there = (orders >= 0).reshape(-1, width)
-    vote = votes(pool.along(pool.finals, orders).reshape(-1, width).astype(np.int64), there)
+    vote = votes(pool.along(pool.finals, orders).reshape(-1, width), there)
     questions = np.tile(np.arange(len(pool.counts)), len(seeds))
     right = (vote.leader == pool.prepared.gold[questions][:, None]) & (vote.leader > UNPARSED_ID)
     tokens = np.where(there, pool.along(pool.tokens, orders).reshape(-1, width), 0)
     n = np.arange(1, width + 1)[None, :] * np.ones_like(questions)[:, None]
-    columns = (
+    columns: tuple[NDArray[Any], ...] = (
         n,
         vote.n1,
         vote.n2,
@@ -115,7 +116,8 @@ def _prefixes(pool: Pool, seeds: Sequence[int]) -> _Sample:
 
 
 def _joined(samples: Sequence[_Sample]) -> _Sample:
-    return _Sample(*(np.concatenate([vars(sample)[name] for sample in samples]) for name in vars(samples[0])))
+    columns: dict[str, Any] = {name: np.concatenate([vars(s)[name] for s in samples]) for name in vars(samples[0])}
+    return _Sample(**columns)
 
 
 def _value_of_continuing(sample: _Sample, ceiling: str, finished: int | None, least: int) -> Evidence:
@@ -176,7 +178,7 @@ def _figures(sample: _Sample, group: Ints, groups: int, least: int) -> list[tupl
 
 def _notes(ceiling: str, least: int) -> tuple[str, ...]:
     return (
-        f"Right now: the leader of the finished branches; majority@{ceiling}: of all that the episode may open, finished.",
+        f"Right now: the leader of the finished branches; majority@{ceiling}: of all that may be opened, finished.",
         "Unparsed answers vote and are never right; a tie goes to the answer seen first. ±: standard error of the "
         "change over questions (a question that several models saw is one).",
         f"Where a row is about fewer than {least} questions, what was right is left out.",
