@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -115,11 +114,8 @@ BRANCH_FEATURES: dict[str, tuple[str, Callable[[Branch, State], Number]]] = {
 """Name → (what it is, function of a finished branch and of the state in which all of its question's have finished)."""
 
 
-@dataclass(frozen=True)
-class Moments:
-    """Which states of an environment: rows of (question, seed, finished, running, advanced), by question and seed."""
-
-    rows: NDArray[np.int64]
+Moments = NDArray[np.int64]
+"""Which states of an environment: rows of (question, seed, finished, running, advanced), by question and seed."""
 
 
 def state_values(pools: Sequence[Pool], sample: Sequence[Moments], feature: str, sandbox: Sandbox | None) -> Floats:
@@ -138,7 +134,7 @@ def state_values(pools: Sequence[Pool], sample: Sequence[Moments], feature: str,
     if feature in STATE_FEATURES:
         of = STATE_FEATURES[feature][1]
         return _floats([of(s) for pool, moments in zip(pools, sample, strict=True) for s in _states(pool, moments)])
-    count = sum(len(moments.rows) for moments in sample)
+    count = sum(len(moments) for moments in sample)
     return _jailed(pools, sample, feature, "state", count, sandbox)
 
 
@@ -182,7 +178,7 @@ def branch_values(
 
 def _whole(pool: Pool) -> Moments:
     """Of each question the state in which all recorded branches have finished."""
-    return Moments(np.array([(q, 0, n, 0, 0) for q, n in enumerate(pool.counts.tolist())], dtype=np.int64))
+    return np.array([(q, 0, n, 0, 0) for q, n in enumerate(pool.counts.tolist())], dtype=np.int64)
 
 
 def _recorded_places(pools: Sequence[Pool]) -> NDArray[np.int64]:
@@ -202,7 +198,7 @@ def _floats(values: Sequence[Number]) -> Floats:
 def _states(pool: Pool, moments: Moments) -> list[State]:
     """The states themselves."""
     rows: dict[tuple[int, int], list[tuple[int, int, int]]] = {}
-    for q, seed, *moment in moments.rows.tolist():
+    for q, seed, *moment in moments.tolist():
         rows.setdefault((q, seed), []).append((moment[0], moment[1], moment[2]))
     environment = pool.environment
     out: list[State] = []
@@ -224,6 +220,8 @@ def _jailed(
     count: int,
     sandbox: Sandbox | None,
 ) -> Floats:
+    if not source.strip():
+        raise InputError("the feature is empty; give a name, an expression, or a text with `def feature`")
     if sandbox is None:
         names = ", ".join(STATE_FEATURES if kind == "state" else BRANCH_FEATURES)
         raise InputError(f"{source[:60]!r} is no shipped feature, and expressions need a sandbox; shipped are: {names}")
@@ -232,7 +230,7 @@ def _jailed(
     job: dict[str, Any] = {"source": source, "kind": kind, "worlds": worlds}
     job["signals"] = [list(table.signals) for table in tables] if any(table.signals for table in tables) else []
     starts = np.cumsum([0, *(len(pool.counts) for pool in pools)])
-    rows = [m.rows + np.array([start, 0, 0, 0, 0]) for m, start in zip(sample, starts.tolist(), strict=False)]
+    rows = [m + np.array([start, 0, 0, 0, 0]) for m, start in zip(sample, starts.tolist(), strict=False)]
     job["sample"] = np.concatenate(rows).tolist()
     frames = [json.dumps(job).encode(), pack_tables(tables)]
     try:

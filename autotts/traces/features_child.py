@@ -16,6 +16,7 @@ from autotts.errors import Crashed, PolicyViolation
 from autotts.evaluation.wire import unpack_tables
 from autotts.replay.source import branch_order
 from autotts.sandbox import Channel, Importer, compile_program
+from autotts.sandbox.policy import MAX_SOURCE
 from autotts.traces._view import State, states_of
 
 __all__ = ["main"]
@@ -64,7 +65,7 @@ def _feature(source: str, kind: str) -> Callable[..., Any]:
     parameters = _PARAMETERS[kind]
     if _is_expression(source):
         # On one line with its head, so that a line of the expression keeps its number.
-        source = f"def feature({parameters}): return ({source.strip()}\n)"
+        source = f"def feature({parameters}): return ({source}\n)"
     code = compile_program(source)
     namespace = _IMPORTER.fresh_globals()
     exec(compile_program(_PRELUDE), namespace)
@@ -82,10 +83,12 @@ def _feature(source: str, kind: str) -> Callable[..., Any]:
 
 
 def _is_expression(source: str) -> bool:
+    if len(source) > MAX_SOURCE:
+        return False
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            ast.parse(source.strip(), mode="eval")
+            ast.parse(f"({source}\n)", mode="eval")
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return False  # whatever is wrong with it, compiling it says so
     return True

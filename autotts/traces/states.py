@@ -252,7 +252,7 @@ def _moments(
     )  # fmt: skip
     seed = np.tile(np.repeat(np.asarray(seeds), len(at)), questions)
     same = np.ones_like(q)
-    return sample.where(keep), Moments(np.stack([q, seed, opened, running * same, advanced * same], axis=1)[keep])
+    return sample.where(keep), np.stack([q, seed, opened, running * same, advanced * same], axis=1)[keep]
 
 
 def _recorded(pool: Pool) -> tuple[Ints, Ints, Ints]:
