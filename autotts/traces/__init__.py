@@ -4,16 +4,33 @@ from autotts.traces._credit import LineCredit, credit, credit_by_line, gutter
 from autotts.traces._failures import KINDS, FailureKind, failures
 from autotts.traces._table import Evidence
 from autotts.traces._timeline import episode, timeline
+from autotts.traces.branches import branches
+from autotts.traces.ceilings import ceilings
+from autotts.traces.compare import compare
+from autotts.traces.difficulty import difficulty
+from autotts.traces.features import BRANCH_FEATURES, STATE_FEATURES
+from autotts.traces.measure import measure, reference_results, reject_text
+from autotts.traces.states import states
 
 __all__ = [
-    "KINDS",
+    "BRANCH_FEATURES",
     "Evidence",
     "FailureKind",
+    "KINDS",
     "LineCredit",
+    "STATE_FEATURES",
+    "branches",
+    "ceilings",
+    "compare",
     "credit",
     "credit_by_line",
+    "difficulty",
     "episode",
     "failures",
     "gutter",
+    "measure",
+    "reference_results",
+    "reject_text",
+    "states",
     "timeline",
 ]
