@@ -111,7 +111,7 @@ def _examined(bench: Bench, reply: Reply, base: str) -> tuple[str, AutoTTSError 
 
 def _repair(prompts: Prompts, source: str, problem: AutoTTSError) -> Prompt:
     if isinstance(problem, ProgramError):
-        return prompts.repair(source, problem.outcome, problem.message, problem.line, problem.where, ())
+        return prompts.repair(source, problem.outcome, problem.message, problem.line, problem.where, problem.frames)
     outcome = problem.outcome if isinstance(problem, AgentError) else type(problem).__name__
     return prompts.repair("", outcome, str(problem), None, "", ())
 

@@ -15,6 +15,7 @@ from autotts.agents.models import Tool
 from autotts.errors import AutoTTSError, InputError, MalformedAnswer, ProgramError
 from autotts.evaluation import Program
 from autotts.sandbox.text import printable
+from autotts.traces import reject_text
 from autotts.traces.bench import Bench, Draft
 
 __all__ = ["ToolFailure", "Toolbox"]
@@ -80,9 +81,7 @@ class Toolbox:
         _check_arguments(name, arguments, fields, needed)
         try:
             text = method(self, **arguments)
-        except ProgramError as error:
-            raise ToolFailure(str(error)) from error
-        except InputError as error:
+        except (ProgramError, InputError) as error:
             raise ToolFailure(str(error)) from error
         text = printable(text, newlines=True)
         return text if len(text) <= MOST_TEXT else text[:MOST_TEXT] + "\n… (cut; ask for less)\n"
@@ -211,7 +210,11 @@ class Toolbox:
         if len(self.drafts) >= self.most_drafts:
             raise ToolFailure(f"all {self.most_drafts} measurements of this session are used; submit the best draft")
         text = self._source(source, base, edits)
-        draft = self.bench.measure(Program.from_source(text))
+        program = Program.from_source(text, f"draft-{len(self.drafts) + 1}")
+        try:
+            draft = self.bench.measure(program)
+        except ProgramError as error:
+            raise ToolFailure(reject_text(error, program.source)) from error
         self.drafts.append((text, draft))
         left = self.most_drafts - len(self.drafts)
         return f"draft-{len(self.drafts)} ({left} measurements left)\n{draft.text}"
@@ -220,7 +223,10 @@ class Toolbox:
         """Hand in the program; the session ends."""
         text = self._program(draft).source if draft else self._source(source, base, edits)
         program = Program.from_source(text)
-        self.bench.check(program)
+        try:
+            self.bench.check(program)
+        except ProgramError as error:
+            raise ToolFailure(reject_text(error, program.source)) from error
         given = [self._candidate(word).id for word in parents.replace(",", " ").split()]
         self.submitted = program.source
         self.parents = tuple(dict.fromkeys(given)) or self._bases.get(program.hash, ())

@@ -135,6 +135,15 @@ class Evaluator:
             self._told = True
             self.notice(f"isolation is reduced ({why})")
 
+    def jail(self) -> Sandbox:
+        """The sandbox, for what an agent wrote besides programs (a feature of states, say).
+
+        Raises:
+            InputError: see `admit`.
+        """
+        self.admit(False)
+        return self._sandbox(False)
+
     def _sandbox(self, compat: bool) -> Sandbox:
         with self._lock:
             if compat not in self._sandboxes:

@@ -80,7 +80,7 @@ class Search:
     def __post_init__(self) -> None:
         config = self.config
         self.standing = Standing(self.environments, config.protocol, config.screen_protocol)
-        self.bench = Bench(self.environments, self.evaluator, config.screen_protocol, REFERENCE)
+        self.bench = Bench(self.evaluator, config.screen_protocol, REFERENCE)
         self.budget = Budget(self.archive, self.run, config.limits)
 
     def go(self) -> None:

@@ -14,11 +14,11 @@ from autotts.traces.states import states
 
 __all__ = [
     "BRANCH_FEATURES",
+    "KINDS",
+    "STATE_FEATURES",
     "Evidence",
     "FailureKind",
-    "KINDS",
     "LineCredit",
-    "STATE_FEATURES",
     "branches",
     "ceilings",
     "compare",

@@ -2,14 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import OrderedDict
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
+from typing import TypeVar
 
+from autotts.errors import InputError
 from autotts.evaluation import SHIPPED, EnvironmentResult, Evaluator, Program, Protocol, shipped
+from autotts.evaluation.tracing import EpisodeTrace
 from autotts.replay import Environment
+from autotts.sandbox import Sandbox
+from autotts.traces._credit import credit, gutter
+from autotts.traces._credit import credit_by_line as lines_of
+from autotts.traces._failures import failures
 from autotts.traces._table import Evidence
+from autotts.traces._timeline import episode, timeline
+from autotts.traces.branches import branches
+from autotts.traces.ceilings import ceilings
+from autotts.traces.compare import compare
+from autotts.traces.difficulty import difficulty
+from autotts.traces.features import BRANCH_FEATURES, STATE_FEATURES
+from autotts.traces.measure import measured
+from autotts.traces.states import states
 
 __all__ = ["Bench", "Draft"]
+
+KEPT = 32
+"""Programs whose results stay at hand, and findings that do not depend on a program."""
+
+TRACED = 4
+"""Programs whose traces stay at hand; they are larger."""
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -23,20 +47,25 @@ class Draft:
 
 @dataclass
 class Bench:
-    """Instruments over environments.
+    """Instruments over environments. Everything is from the search split; what a program did is asked for once.
 
     Args:
-        environments: the search split.
-        evaluator: runs programs in the sandbox, on these environments.
-        protocol: what a draft is measured on.
+        evaluator: runs programs in the sandbox, on its environments.
+        protocol: what a draft is measured on, in screening episodes.
         reference: what gains are measured against.
     """
 
-    environments: Sequence[Environment]
     evaluator: Evaluator
     protocol: Protocol
     reference: str = "cmc"
-    _results: dict[str, list[EnvironmentResult]] = field(init=False, default_factory=dict)
+    _results: OrderedDict[str, list[EnvironmentResult]] = field(init=False, default_factory=OrderedDict)
+    _traces: OrderedDict[str, list[EpisodeTrace]] = field(init=False, default_factory=OrderedDict)
+    _found: OrderedDict[str, Evidence] = field(init=False, default_factory=OrderedDict)
+
+    @property
+    def environments(self) -> Sequence[Environment]:
+        """The search split."""
+        return self.evaluator.environments
 
     def baseline(self, name: str) -> Program | None:
         """A shipped controller of this name."""
@@ -50,38 +79,103 @@ class Bench:
         """
         self.evaluator.check(program)
 
+    # ---- programs ----------------------------------------------------------------------------------------------
+
     def measure(self, program: Program) -> Draft:
-        """Screening episodes of a draft: its curve and gain."""
-        raise NotImplementedError
+        """Screening episodes of a draft: its curve, and its gain over the reference.
+
+        Raises:
+            ProgramError: the typed outcome.
+        """
+        names = (program.name or program.id, self.reference)
+        found, gain = measured(
+            self.environments, self._run(program), self._run(shipped(self.reference)), self.protocol, names=names
+        )
+        return Draft(found.text(), gain.value, gain.se)
+
+    def compare(self, a: Program, b: Program) -> Evidence:
+        """Two programs at matched tokens, by question and model."""
+        names = (a.name or a.id, b.name or b.id)
+        return compare(self._run(a), self._run(b), self.environments, self.protocol.betas, names=names)
 
     def credit(self, program: Program) -> Evidence:
         """Credit per source line."""
-        raise NotImplementedError
+        return credit(self._trace(program), self.environments, program)
+
+    def gutter(self, program: Program) -> str:
+        """The source with each line's credit beside it."""
+        return gutter(lines_of(self._trace(program), self.environments), program)
 
     def failures(self, program: Program) -> Evidence:
         """Failure kinds."""
-        raise NotImplementedError
+        return failures(self._trace(program), self.environments)
 
     def episode(self, program: Program, environment: str, question: int, seed: int, beta: float) -> Evidence:
-        """One episode as a timeline."""
-        raise NotImplementedError
+        """One episode as a timeline.
 
-    def compare(self, a: Program, b: Program) -> Evidence:
-        """Two programs at matched tokens."""
-        raise NotImplementedError
+        Args:
+            program: what plays.
+            environment: its name, or a part of it that no other has.
+            question: its number, from 1.
+            seed, beta: of the episode.
+
+        Raises:
+            InputError: no such environment, question or β.
+            ProgramError: the typed outcome.
+        """
+        fitting = [e for e in self.environments if environment == e.name] or [
+            e for e in self.environments if environment in e.name
+        ]
+        if len(fitting) != 1:
+            names = ", ".join(e.name for e in self.environments)
+            raise InputError(f"{environment}: stands for {len(fitting)} environments; there are {names}")
+        return timeline(episode(self.evaluator, program, fitting[0].name, question, seed, beta), fitting[0])
+
+    # ---- the recordings ----------------------------------------------------------------------------------------
 
     def states(self, split_by: str | None) -> Evidence:
-        """Value of continuing."""
-        raise NotImplementedError
+        """The value of continuing, or undecided states split by a feature (a name, or an expression)."""
+        return self._once(
+            f"states {split_by}",
+            lambda: states(self.environments, split_by=split_by, sandbox=self._jail(split_by, STATE_FEATURES)),
+        )
 
     def branches(self, feature: str | None) -> Evidence:
-        """Within-question AUC."""
-        raise NotImplementedError
+        """Within-question AUC of the shipped features, or of one (a name, or an expression)."""
+        return self._once(
+            f"branches {feature}",
+            lambda: branches(self.environments, feature, sandbox=self._jail(feature, BRANCH_FEATURES)),
+        )
 
     def difficulty(self) -> Evidence:
         """Where the tokens go."""
-        raise NotImplementedError
+        return self._once("difficulty", lambda: difficulty(self.environments))
 
     def ceilings(self) -> Evidence:
-        """What voting can attain."""
-        raise NotImplementedError
+        """What votes can attain, at which tokens."""
+        return self._once("ceilings", lambda: ceilings(self.environments))
+
+    # ---- at hand -----------------------------------------------------------------------------------------------
+
+    def _jail(self, feature: str | None, known: Collection[str]) -> Sandbox | None:
+        """Where an expression runs; a shipped feature needs none."""
+        return None if feature is None or feature in known else self.evaluator.jail()
+
+    def _run(self, program: Program) -> list[EnvironmentResult]:
+        return _kept(self._results, program.hash, lambda: self.evaluator.run(program, self.protocol), KEPT)
+
+    def _trace(self, program: Program) -> list[EpisodeTrace]:
+        return _kept(self._traces, program.hash, lambda: self.evaluator.trace(program), TRACED)
+
+    def _once(self, key: str, find: Callable[[], Evidence]) -> Evidence:
+        return _kept(self._found, key, find, KEPT)
+
+
+def _kept(shelf: OrderedDict[str, T], key: str, find: Callable[[], T], most: int) -> T:
+    """What is on a shelf under a key, found and put there where it is not; the oldest falls off."""
+    if key not in shelf:
+        shelf[key] = find()
+        while len(shelf) > most:
+            shelf.popitem(last=False)
+    shelf.move_to_end(key)
+    return shelf[key]

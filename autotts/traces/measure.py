@@ -23,7 +23,16 @@ from autotts.replay import Environment
 from autotts.sandbox.text import printable
 from autotts.traces._table import Cell, Evidence
 
-__all__ = ["gain_lines", "measure", "names_of_clusters", "points", "reference_results", "reject_text", "scores_of"]
+__all__ = [
+    "gain_lines",
+    "measure",
+    "measured",
+    "names_of_clusters",
+    "points",
+    "reference_results",
+    "reject_text",
+    "scores_of",
+]
 
 CARRIERS = 6
 """Questions that are named as carrying a gain."""
@@ -63,11 +72,29 @@ def measure(
         InputError: the reference was run on other environments, or spends nothing.
         ProgramError: how the program ended; see `reject_text`.
     """
-    environments = evaluator.environments
-    results = evaluator.run(program, protocol)
+    return measured(
+        evaluator.environments,
+        evaluator.run(program, protocol),
+        reference,
+        protocol,
+        reference_betas=reference_betas,
+        names=(program.name or program.id, name),
+    )[0]
+
+
+def measured(
+    environments: Sequence[Environment],
+    results: Sequence[EnvironmentResult],
+    reference: Sequence[EnvironmentResult],
+    protocol: Protocol,
+    *,
+    reference_betas: Sequence[float] | None = None,
+    names: tuple[str, str] = ("draft", "cmc"),
+) -> tuple[Evidence, Gain]:
+    """What `measure` tells of results that are there already, and the gain by itself; see there."""
     ours = scores_of(environments, protocol.betas, results)
     theirs = scores_of(environments, reference_betas or protocol.betas, reference)
-    gain = gain_at_matched_tokens(ours, theirs)
+    gain, name = gain_at_matched_tokens(ours, theirs), names[1]
     accuracy, tokens, sequential = Curve.of(environments, protocol.betas, results).mean()
     over = _over_reference(ours, theirs)
     rows: list[tuple[Cell, ...]] = [
@@ -85,7 +112,7 @@ def measure(
         notes.append(f"Spending falls although β rises between {', '.join(falling)}; more β has to spend more.")
     columns = ("β", "accuracy %", "tokens", "sequential tokens", f"over {name}")
     body = "\n".join(gain_lines(gain, environments, name))
-    return Evidence(f"{program.name or program.id}: its curve", columns, tuple(rows), tuple(notes), body)
+    return Evidence(f"{names[0]}: its curve", columns, tuple(rows), tuple(notes), body), gain
 
 
 def gain_lines(gain: Gain, environments: Sequence[Environment], name: str) -> list[str]:
@@ -146,6 +173,9 @@ def reject_text(error: ProgramError, source: str) -> str:
     elif error.line is not None:
         lines.append(f"  line {error.line}")
     lines.append(f"  {error.message}")
+    if len(error.frames) > 1:
+        calls = " → ".join(f"{printable(name)} line {number}" for number, name in error.frames)
+        lines.append(f"  called: {calls}")
     if error.where:
         lines.append(f"  in {error.where}")
     return "\n".join(lines) + "\n"
