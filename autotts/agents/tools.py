@@ -15,7 +15,7 @@ from autotts.agents.models import Tool
 from autotts.errors import AutoTTSError, InputError, MalformedAnswer, ProgramError
 from autotts.evaluation import Program
 from autotts.sandbox.text import printable
-from autotts.traces import reject_text
+from autotts.traces import lineage, reject_text
 from autotts.traces.bench import Bench, Draft
 
 __all__ = ["ToolFailure", "Toolbox"]
@@ -134,20 +134,7 @@ class Toolbox:
 
     def lineage(self, program: str) -> str:
         """A program's ancestors and children."""
-        known = {c.id: c for c in self.context.candidates if c.id}
-        start = self._candidate(program)
-        lines, queue, seen = [], [(start.id, 0)], set()
-        while queue:
-            id_, depth = queue.pop(0)
-            if id_ in seen or id_ not in known:
-                continue
-            seen.add(id_)
-            c = known[id_]
-            gain = "" if c.gain is None else f"{100 * c.gain:+.2f} "
-            lines.append(f"{'  ' * depth}{id_} {gain}[{c.agent}] {c.outcome}: {c.idea}")
-            queue += [(parent, depth + 1) for parent in c.parents]
-        lines += [f"child {c.id} {c.outcome}: {c.idea}" for c in known.values() if start.id in c.parents]
-        return "\n".join(lines) + "\n"
+        return lineage(self.context.candidates, self._candidate(program).id).text()
 
     # ---- instruments -------------------------------------------------------------------------------------------
 

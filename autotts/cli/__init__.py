@@ -18,11 +18,13 @@ __all__ = ["main"]
 _COMMANDS = {
     "add": "autotts.cli.programs:add",
     "check": "autotts.cli.programs:check",
+    "cost": "autotts.cli.cost:cost",
     "doctor": "autotts.cli.doctor:doctor",
     "env": "autotts.cli.env:env",
     "evaluate": "autotts.cli.evaluate:evaluate",
     "export": "autotts.cli.archive:export",
     "front": "autotts.cli.archive:front",
+    "inspect": "autotts.cli.inspect:inspect",
     "list": "autotts.cli.archive:list_",
     "prompts": "autotts.cli.prompts:prompts",
     "resume": "autotts.cli.search:resume",

@@ -33,10 +33,11 @@ from autotts.cli._common import (
     workers_option,
 )
 from autotts.cli.archive import stretch_cells
+from autotts.cli.cost import spending_table
 from autotts.cli.plan import affordable, make_agents, show_plan
 from autotts.errors import AgentDown, InputError, LimitReached
 from autotts.evaluation import MOST_BETAS
-from autotts.search import Config, Limits, Search, open_run, start_run
+from autotts.search import Config, Limits, Search, open_run, spending, start_run
 from autotts.ui.plot import front_picture
 from autotts.ui.progress import Mode, make_display
 
@@ -242,6 +243,9 @@ def _print_end(job: Search, archive: str) -> None:
     best = job.best().id
     place = "" if archive == "./autotts.db" else f" --archive {shlex.quote(archive)}"
     heldout = "synthetic:heldout" if job.config.envs == (EMBEDDED,) else "HELDOUT_ENVIRONMENT"
+    found = spending(job.archive, job.run)
+    if any(line.calls for line in found) or len(found) > 1:
+        out.print(spending_table("What agents were asked, and what came of it", "agent", found))
     out.print("Next:")
     for command in (
         f"autotts show {best}{place}",

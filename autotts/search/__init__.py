@@ -5,6 +5,7 @@ from autotts.search.config import Config
 from autotts.search.events import Event, RoundEnded, SearchEnded, SearchStarted, SlotEnded, SlotStarted
 from autotts.search.loop import BASELINES, REFERENCE, Search
 from autotts.search.runs import default_selector, open_run, start_run
+from autotts.search.spending import Spending, spending
 from autotts.search.standing import Standing
 
 __all__ = [
@@ -20,8 +21,10 @@ __all__ = [
     "SearchStarted",
     "SlotEnded",
     "SlotStarted",
+    "Spending",
     "Standing",
     "default_selector",
     "open_run",
+    "spending",
     "start_run",
 ]

@@ -9,6 +9,7 @@ from autotts.traces.ceilings import ceilings
 from autotts.traces.compare import compare
 from autotts.traces.difficulty import difficulty
 from autotts.traces.features import BRANCH_FEATURES, STATE_FEATURES
+from autotts.traces.lineage import lineage
 from autotts.traces.measure import measure, reference_results, reject_text
 from autotts.traces.states import states
 
@@ -28,6 +29,7 @@ __all__ = [
     "episode",
     "failures",
     "gutter",
+    "lineage",
     "measure",
     "reference_results",
     "reject_text",

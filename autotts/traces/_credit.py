@@ -81,9 +81,9 @@ class _Account:
 def credit_by_line(traces: Sequence[EpisodeTrace], environments: Sequence[Environment]) -> list[LineCredit]:
     """Credit of every line that decided anything, the line that harms most first.
 
-    The alternatives, all on the same recorded branches and none run again: to a *return*, reading on to the
-    ceiling of branches and taking the majority (branches that were pruned stay so); to an *action*, returning at that moment the leader of the
-    answers revealed so far; to a *prune*, finishing that branch and adding its vote.
+    The alternatives, all on the same recorded branches and none run again: to a *return*, reading on to the ceiling
+    of branches and taking the majority (branches that were pruned stay so); to an *action*, returning at that moment
+    the leader of the answers revealed so far; to a *prune*, finishing that branch and adding its vote.
 
     Harm puts every episode that went wrong to one account at the most, in this order: the prunes of a line, if their
     branches' votes would have set it right (for a stop that follows a spoiled vote is not at fault); the return, if
