@@ -72,7 +72,7 @@ class AnthropicModel(ServerModel):
             body["tools"] = tools
         return body
 
-    def _reply(self, answer: dict[str, Any]) -> Reply:
+    def _reply(self, answer: dict[str, Any], body: dict[str, Any]) -> Reply:
         blocks = [a_dict(block, "a block of content") for block in a_list(answer.get("content"), "content")]
         texts, calls = [], []
         for block in blocks:
