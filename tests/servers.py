@@ -84,6 +84,7 @@ class WireServer:
         url: base address for `make_model`.
         requests: bodies that were taken, in order.
         keys: what each of them was authorised with.
+        headers: of every request, also of those that were refused.
         complaints: why requests were refused as malformed.
         delay: seconds before each answer.
         most_at_once: how many requests were served at the same time, at most.
@@ -96,6 +97,7 @@ class WireServer:
         self.delay = delay
         self.requests: list[dict[str, Any]] = []
         self.keys: list[str] = []
+        self.headers: list[dict[str, str]] = []
         self.complaints: list[str] = []
         self.most_at_once = 0
         self.closing = threading.Event()
@@ -190,6 +192,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.close_connection = True
         owner.enter()
         try:
+            owner.headers.append(dict(self.headers))
             body = json.loads(self.rfile.read(int(self.headers["content-length"])))
             if self.path != owner.wire.path:
                 self._send(404, owner.wire.error(404, "", f"no such path: {self.path}"))

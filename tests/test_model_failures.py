@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
+import json
 import socket
 import subprocess
 import sys
@@ -14,10 +16,14 @@ from email.utils import format_datetime
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from autotts.agents.models import Busy, Lost, NoTools, Request, Tool, TooLong, Turn, make_model
+from autotts.agents.models import Busy, Lost, NoTools, Request, Tool, TooLong, ToolResult, Turn, make_model
+from autotts.agents.prices import upper_bound_tokens
 from autotts.errors import InputError
-from tests.servers import Drip, Drop, Garbage, Hang, Say, Status, Step, WireServer
+from tests.servers import PROVIDERS, Drip, Drop, Garbage, Hang, Say, Status, Step, WireServer
+from tests.wires import WIRES
 
 LOOK = Tool("look", "Looks.", {"type": "object", "properties": {}})
 FORMATS = ("anthropic", "responses", "chat")
@@ -274,6 +280,39 @@ def test_wrong_shapes(server: WireServer) -> None:
     for extra in SHAPES[server.format]:
         with pytest.raises(Lost, match="cannot be read"):
             ask(server, Say(extra=extra))
+
+
+LEAVES = st.none() | st.booleans() | st.integers() | st.text(max_size=3) | st.lists(st.none(), max_size=1)
+VALUES = LEAVES | st.dictionaries(st.sampled_from(["type", "text", "message", "code"]), LEAVES, max_size=2)
+
+
+@settings(max_examples=300, deadline=None)
+@given(format=st.sampled_from(FORMATS), data=st.data())
+def test_a_spoilt_answer_is_a_reply_or_lost(format: str, data: st.DataObject) -> None:
+    wire = WIRES[format]
+    said = Say("a", [("look", {"id": "b"})], thinking="hm", cached=1)
+    answer: Any = wire.answer(said, {"model": "m", "include": ["reasoning.encrypted_content"]}, 1)
+    place = answer
+    while True:
+        key = data.draw(st.sampled_from(sorted(place) if isinstance(place, dict) else range(len(place))))
+        inner = place[key]
+        if not isinstance(inner, dict | list) or not inner or data.draw(st.booleans()):
+            place[key] = data.draw(VALUES)
+            break
+        place = inner
+    model: Any = make_model(f"{PROVIDERS[format]}/m", "http://127.0.0.1:1/v1")
+    sent: list[Any] = []
+    model._exchange = lambda body, timeout: sent.append(body) or json.dumps(answer).encode()
+    try:
+        reply = model.ask(Request("s", (Turn("q"),), (LOOK,)), 1.0)
+    except (Lost, Busy, InputError):
+        return
+    assert isinstance(reply.text, str)
+    json.dumps(dataclasses.asdict(reply))
+    results = tuple(ToolResult(call.id, "x") for call in reply.calls)
+    answer = wire.answer(Say("on"), {"model": "m"}, 2)
+    assert model.ask(Request("s", (Turn("q", (), reply), Turn("r", results)), (LOOK,)), 1.0).text == "on"
+    upper_bound_tokens(Request("s", (Turn("q", (), reply), Turn("r", results)), (LOOK,)))
 
 
 def test_odd_usage_is_no_usage(server: WireServer) -> None:

@@ -103,6 +103,21 @@ def test_an_empty_answer_can_be_sent_back(server: WireServer) -> None:
     assert ask(model, Turn("q", (), stored(reply)), Turn("Well?")).text == "on"
 
 
+def test_an_answer_cut_off_in_its_thinking_can_be_sent_back(server: WireServer) -> None:
+    server.script([Say("", thinking="hm", stop="length"), Say("on")])
+    model = model_of(server, "gpt-5")
+    reply = ask(model, Turn("q"))
+    assert (reply.text, reply.stop) == ("", "length")
+    assert ask(model, Turn("q", (), stored(reply)), Turn("Be shorter.")).text == "on"
+
+
+def test_blank_text_is_not_sent_back(server: WireServer) -> None:
+    server.script([Say(" \n", [("look", {})]), Say("on")])
+    model = model_of(server)
+    reply = ask(model, Turn("q"))
+    assert ask(model, Turn("q", (), reply), Turn(" ", (ToolResult(reply.calls[0].id, ""),))).text == "on"
+
+
 def test_a_cut_off_call_needs_no_result(server: WireServer) -> None:
     server.script([Say("", [("look", {"id": "x"})], stop="length"), Say("on")])
     model = model_of(server)
@@ -286,6 +301,22 @@ def test_a_placeholder_where_there_is_no_key(server: WireServer, monkeypatch: py
     server.script([Say("hi")])
     ask(model_of(server), Turn("q"))
     assert server.keys == ["no-key"]
+
+
+def test_an_account_at_openai_is_told_to_openai_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    for variable in (
+        "OPENAI_ORG_ID",
+        "OPENAI_PROJECT_ID",
+        "OPENAI_ADMIN_KEY",
+        "OPENAI_API_KEY",
+        "ANTHROPIC_AUTH_TOKEN",
+    ):
+        monkeypatch.setenv(variable, "mine-alone")
+    for format in ("chat", "anthropic"):
+        with WireServer(format) as server:
+            server.script([Say("hi")])
+            ask(model_of(server), Turn("q"))
+            assert "mine-alone" not in str(server.headers)
 
 
 def test_no_sdk_is_imported_before_a_model_is_made() -> None:

@@ -11,7 +11,20 @@ from typing import Any
 
 import pytest
 
-from autotts.agents.models import Lost, Model, NoTools, Reply, Request, Tool, TooLong, ToolResult, Turn, make_model
+from autotts.agents.models import (
+    Lost,
+    Model,
+    NoTools,
+    Reply,
+    Request,
+    Tool,
+    ToolCall,
+    TooLong,
+    ToolResult,
+    Turn,
+    make_model,
+)
+from autotts.agents.prices import upper_bound_tokens
 
 pytestmark = pytest.mark.slow
 
@@ -60,6 +73,12 @@ def test_a_conversation(model: Model) -> None:
     assert ask(model, Turn("Say hello.", (), first), Turn("Again.")).text
 
 
+def test_the_upper_bound_is_one(model: Model) -> None:
+    request = Request("Sei knapp.", (Turn("0123456789 ÄÖÜ 🙂🙂 ()[]{} " * 40),), (LOOK,), 4)
+    usage = model.ask(request, 120.0).usage
+    assert upper_bound_tokens(request) > usage["input"] + usage.get("cache_read", 0)
+
+
 def test_cut_off(model: Model) -> None:
     reply = ask(model, Turn("Count from one to one hundred."), room=4)
     assert (reply.stop, reply.usage["output"]) == ("length", 4)
@@ -78,8 +97,6 @@ def test_tools(model: Model) -> None:
 
 
 def test_calls_in_the_past(model: Model) -> None:
-    from autotts.agents.models import ToolCall
-
     past = Reply("", (ToolCall("c1", "look", {"city": "Rome"}, '{"city": "Rome"}'), ToolCall("c2", "look", None, "{")))
     results = (ToolResult("c1", "Sunny."), ToolResult("c2", "no JSON", failed=True))
     turns = (Turn("How is the weather?", (), dataclasses.replace(past, stop="tools")), Turn("", results))

@@ -183,8 +183,12 @@ def check_responses(body: dict[str, Any]) -> None:
         _schema(tool["parameters"])
     pending: set[str] = set()
     reasoned = False
+    previous = None
     for item in body["input"]:
         kind = item.get("type")
+        lonely = previous == "reasoning" and (kind == "function_call_output" or item.get("role") == "user")
+        need(not lonely, "Item of type 'reasoning' was provided without its required following item.")
+        previous = kind
         if kind == "function_call_output":
             _fields(item, {"type": str, "call_id": str, "output": str}, {})
             need(
@@ -224,7 +228,7 @@ def answer_responses(say: Say, body: dict[str, Any], number: int) -> dict[str, A
         if "reasoning.encrypted_content" in body.get("include", []):
             item["encrypted_content"] = f"sealed:{number}"
         output.append(item)
-    if say.text or not say.calls:
+    if say.text or not (say.calls or say.thinking):
         part: dict[str, Any] = {"type": "output_text", "text": say.text, "annotations": [], "logprobs": []}
         if say.stop == "refusal":
             part = {"type": "refusal", "refusal": say.text}

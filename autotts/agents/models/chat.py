@@ -38,7 +38,10 @@ class ChatModel(ServerModel):
         self._limit = "max_tokens"
 
     def _client(self, **options: Any) -> Any:
-        return self._sdk.AsyncOpenAI(**options)
+        client = self._sdk.AsyncOpenAI(**options)
+        # The SDK reads these from the environment; an account at OpenAI is no other server's business.
+        client.organization = client.project = None
+        return client
 
     def _endpoint(self, client: Any) -> Any:
         return client.chat.completions.with_streaming_response.create

@@ -166,11 +166,14 @@ def _items(request: Request) -> list[dict[str, Any]]:
 def _said(reply: Reply) -> list[dict[str, Any]]:
     """A reply as it came, or from its text and calls where it came from elsewhere.
 
-    Reasoning that came without its encrypted content is known to no one any more: it is left out, and so are the ids
-    of the other items, which would ask for it.
+    Reasoning after which nothing came (the answer was cut off in it) is refused, so it is left out. Reasoning that came
+    without its encrypted content is known to no one any more: it is left out too, and so are the ids of the other
+    items, which would ask for it.
     """
     if reply.raw:
         items = [dict(item) for item in reply.raw]
+        while items and items[-1].get("type") == "reasoning":
+            items.pop()
         lost = [item for item in items if item.get("type") == "reasoning" and not item.get("encrypted_content")]
         if not lost:
             return items
