@@ -210,6 +210,19 @@ def test_connection_refused() -> None:
                 make_model(name, f"http://127.0.0.1:{port}/v1").ask(Request("", (Turn("q"),)), 5.0)
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux leaves a caller waiting where the queue is full")
+def test_a_connection_that_does_not_come_was_not_charged() -> None:
+    with socket.socket() as full, socket.socket() as first, socket.socket() as second:
+        full.bind(("127.0.0.1", 0))
+        full.listen(0)
+        for caller in (first, second):
+            caller.setblocking(False)
+            caller.connect_ex(full.getsockname())
+        model = make_model("vllm/x", f"http://127.0.0.1:{full.getsockname()[1]}/v1")
+        with pytest.raises(Busy, match="no connection"):
+            model.ask(Request("", (Turn("q"),)), 1.0)
+
+
 @pytest.mark.parametrize("step", [Hang(), Drip(0.02), Drip(0.02, headers=True)])
 def test_the_deadline_holds(server: WireServer, step: Step) -> None:
     begun = time.monotonic()
