@@ -66,13 +66,13 @@ class ServerModel(ABC):
         """Send the request once and wait at most `timeout` seconds; see `Model.ask`."""
         body = sendable(self._body(request))
         # Raised here, out of the `except`, so that no SDK's exception, which holds the key's header, hangs on it.
-        answer = self._exchange(body, timeout, bool(request.tools))
+        answer = self._exchange(body, timeout)
         if isinstance(answer, Exception):
             raise answer
         try:
             value = a_dict(loads(answer), "the answer")
-            self._check_error(value, bool(request.tools))
-            return self._reply(value)
+            self._check_error(value, body)
+            return self._reply(value, body)
         except WrongShape as error:
             problem = str(error)
         raise Lost(self._clean(f"{self._server} sent an answer that cannot be read: {problem}: {_start(answer)}"))
@@ -82,8 +82,8 @@ class ServerModel(ABC):
         """The request in this wire format."""
 
     @abstractmethod
-    def _reply(self, answer: dict[str, Any]) -> Reply:
-        """The answer read.
+    def _reply(self, answer: dict[str, Any], body: dict[str, Any]) -> Reply:
+        """The answer to this body, read.
 
         Raises:
             WrongShape: it is not this format.
@@ -97,8 +97,8 @@ class ServerModel(ABC):
     def _endpoint(self, client: Any) -> Any:
         """The method of the client that sends a body and gives the answer's bytes (with_streaming_response)."""
 
-    def _negotiated(self, refusal: Refusal) -> str | None:
-        """What a refusal teaches: next time the request will be put differently. None where it teaches nothing."""
+    def _negotiated(self, refusal: Refusal, body: dict[str, Any]) -> str | None:
+        """What a refusal of this body teaches: the next one is put differently. None where it teaches nothing."""
         return None
 
     @property
@@ -123,7 +123,7 @@ class ServerModel(ABC):
                 chunks.append(chunk)
         return b"".join(chunks)
 
-    def _exchange(self, body: dict[str, Any], timeout: float, with_tools: bool) -> bytes | Exception:
+    def _exchange(self, body: dict[str, Any], timeout: float) -> bytes | Exception:
         """The answer's bytes, or the exception to raise."""
         try:
             return within(timeout, lambda: self._send(body, timeout))
@@ -131,7 +131,7 @@ class ServerModel(ABC):
             return Lost(f"{self._server} gave no whole answer within {timeout:g} s")
         except self._sdk.APIStatusError as error:
             response = error.response
-            return self._refused(read_refusal(response.status_code, response.headers, response.content), with_tools)
+            return self._refused(read_refusal(response.status_code, response.headers, response.content), body)
         except self._sdk.APIConnectionError as error:
             return self._unconnected(error, timeout)
         except WrongShape as error:
@@ -142,11 +142,11 @@ class ServerModel(ABC):
                 return self._unconnected(error, timeout)
             raise
 
-    def _refused(self, refusal: Refusal, with_tools: bool) -> Exception:
-        lesson = self._negotiated(refusal)
+    def _refused(self, refusal: Refusal, body: dict[str, Any]) -> Exception:
+        lesson = self._negotiated(refusal, body)
         if lesson:
             return Busy(self._clean(f"{self._server}: {lesson}"), 0.0)
-        failure = refused(refusal, self._server, self._mend(), with_tools)
+        failure = refused(refusal, self._server, self._mend(), "tools" in body)
         message = self._clean(str(failure))
         return Busy(message, failure.retry_after) if isinstance(failure, Busy) else type(failure)(message)
 
@@ -161,7 +161,7 @@ class ServerModel(ABC):
             return Lost(f"{self._server} gave no whole answer within {timeout:g} s")
         return Lost(f"{self._server}: the connection broke ({reason})")
 
-    def _check_error(self, answer: dict[str, Any], with_tools: bool) -> None:
+    def _check_error(self, answer: dict[str, Any], body: dict[str, Any]) -> None:
         """Raise what an error in the body of a 200 means; gateways send those (OpenRouter)."""
         error = answer.get("error")
         if not error:
@@ -170,7 +170,7 @@ class ServerModel(ABC):
         status = int(code) if isinstance(code, int | str) and str(code).isdecimal() else 0
         words = str(error.get("message") or error) if isinstance(error, dict) else str(error)
         if 400 <= status < 600:
-            raise self._refused(Refusal(status, words), with_tools)
+            raise self._refused(Refusal(status, words), body)
         raise Lost(self._clean(f"{self._server} answered with an error: {words}"))
 
     def _mend(self) -> dict[int, str]:

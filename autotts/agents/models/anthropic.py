@@ -12,6 +12,7 @@ from autotts.agents.models._server import ServerModel, exchanges
 __all__ = ["AnthropicModel"]
 
 _CACHE = {"type": "ephemeral"}
+_NOTHING = {"type": "text", "text": "(nothing)"}
 
 # `pause_turn` comes with tools that the server itself runs; none are asked for, so it means an unfinished answer.
 _STOPS: dict[str, Stop] = {
@@ -72,7 +73,7 @@ class AnthropicModel(ServerModel):
             body["tools"] = tools
         return body
 
-    def _reply(self, answer: dict[str, Any]) -> Reply:
+    def _reply(self, answer: dict[str, Any], body: dict[str, Any]) -> Reply:
         blocks = [a_dict(block, "a block of content") for block in a_list(answer.get("content"), "content")]
         texts, calls = [], []
         for block in blocks:
@@ -115,8 +116,8 @@ def _messages(request: Request) -> list[dict[str, Any]]:
             }
             for result in results
         ]
-        if turn.text or not said:
-            said.append({"type": "text", "text": turn.text or "(nothing)"})
+        if turn.text.strip() or not said:
+            said.append({"type": "text", "text": turn.text if turn.text.strip() else _NOTHING["text"]})
         messages.append({"role": "user", "content": said})
         if reply is not None:
             messages.append({"role": "assistant", "content": _blocks(reply)})
@@ -127,10 +128,15 @@ def _messages(request: Request) -> list[dict[str, Any]]:
 
 
 def _blocks(reply: Reply) -> list[dict[str, Any]]:
-    """A reply as it came; from its text and calls where it came from elsewhere. Never empty: the API refuses that."""
-    if reply.raw:
-        return [dict(block) for block in reply.raw]
-    blocks: list[dict[str, Any]] = [{"type": "text", "text": reply.text}] if reply.text else []
-    for call in reply.calls:
-        blocks.append({"type": "tool_use", "id": call.id, "name": call.name, "input": dict(call.arguments or {})})
-    return blocks or [{"type": "text", "text": "(nothing)"}]
+    """A reply as it came; from its text and calls where it came from elsewhere.
+
+    The API refuses to be given back some of what it gives: no content, blank text, thinking with nothing after it.
+    """
+    blocks: list[dict[str, Any]] = [dict(block) for block in reply.raw or ()]
+    if not blocks:
+        blocks.append({"type": "text", "text": reply.text})
+        for call in reply.calls:
+            blocks.append({"type": "tool_use", "id": call.id, "name": call.name, "input": dict(call.arguments or {})})
+    blocks = [block for block in blocks if block["type"] != "text" or block["text"].strip()]
+    finished = bool(blocks) and not blocks[-1]["type"].endswith("thinking")
+    return blocks if finished else [*blocks, dict(_NOTHING)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 from autotts.agents.models._base import Lost, NoTools, Reply, Request, Stop, ToolCall
@@ -37,21 +38,23 @@ class ChatModel(ServerModel):
         self._limit = "max_tokens"
 
     def _client(self, **options: Any) -> Any:
-        return self._sdk.AsyncOpenAI(**options)
+        client = self._sdk.AsyncOpenAI(**options)
+        # The SDK reads these from the environment; an account at OpenAI is no other server's business.
+        client.organization = client.project = None
+        return client
 
     def _endpoint(self, client: Any) -> Any:
         return client.chat.completions.with_streaming_response.create
 
-    def _negotiated(self, refusal: Refusal) -> str | None:
-        if self._limit == "max_tokens" and refusal.status == 400 and "max_completion_tokens" in refusal.message:
-            if "too large" in refusal.message:
-                return None
+    def _negotiated(self, refusal: Refusal, body: dict[str, Any]) -> str | None:
+        words = refusal.message
+        if "max_tokens" in body and refusal.status == 400 and re.search("(?i)use .?max_completion_tokens", words):
             self._limit = "max_completion_tokens"
             return "it takes max_completion_tokens instead of max_tokens; the next request says so"
         return None
 
-    def _refused(self, refusal: Refusal, with_tools: bool) -> Exception:
-        failure = super()._refused(refusal, with_tools)
+    def _refused(self, refusal: Refusal, body: dict[str, Any]) -> Exception:
+        failure = super()._refused(refusal, body)
         if isinstance(failure, NoTools):
             self.tools = False
         return failure
@@ -76,7 +79,7 @@ class ChatModel(ServerModel):
             ]
         return body
 
-    def _reply(self, answer: dict[str, Any]) -> Reply:
+    def _reply(self, answer: dict[str, Any], body: dict[str, Any]) -> Reply:
         choices = a_list(answer.get("choices"), "choices")
         if not choices:
             raise WrongShape("choices is empty")

@@ -34,8 +34,9 @@ class OpenAIModel(ServerModel):
     def _endpoint(self, client: Any) -> Any:
         return client.responses.with_streaming_response.create
 
-    def _negotiated(self, refusal: Refusal) -> str | None:
-        if self._encrypted and refusal.status in (400, 422) and re.search("encrypted|include", refusal.message):
+    def _negotiated(self, refusal: Refusal, body: dict[str, Any]) -> str | None:
+        # The body decides, not what was learnt: another thread's request may have been refused in the meantime.
+        if "include" in body and refusal.status in (400, 422) and re.search("(?i)encrypted|include", refusal.message):
             self._encrypted = False
             return "it gives no encrypted reasoning; the next request does not ask for it"
         return None
@@ -65,9 +66,9 @@ class OpenAIModel(ServerModel):
             body["include"] = [_ENCRYPTED]
         return body
 
-    def _check_error(self, answer: dict[str, Any], with_tools: bool) -> None:
+    def _check_error(self, answer: dict[str, Any], body: dict[str, Any]) -> None:
         if answer.get("status") != "failed":
-            return super()._check_error(answer, with_tools)
+            return super()._check_error(answer, body)
         error = answer.get("error")
         error = error if isinstance(error, dict) else {}
         message = self._clean(f"{self._server} failed: {error.get('message') or 'no reason told'}")
@@ -77,7 +78,7 @@ class OpenAIModel(ServerModel):
             raise InputError(f"{message} (the provider does not take this prompt)")
         raise Lost(message)
 
-    def _reply(self, answer: dict[str, Any]) -> Reply:
+    def _reply(self, answer: dict[str, Any], body: dict[str, Any]) -> Reply:
         items = [a_dict(item, "an item of output") for item in a_list(answer.get("output"), "output")]
         texts: list[str] = []
         calls: list[ToolCall] = []
@@ -90,7 +91,11 @@ class OpenAIModel(ServerModel):
                 declined = declined or any(part.get("type") == "refusal" for part in parts)
             elif kind == "function_call":
                 calls.append(_call(item))
-        return Reply("".join(texts), tuple(calls), _stop(answer, bool(calls), declined), _usage(answer), items)
+        usage = _usage(answer)
+        stop = _stop(answer, bool(calls), declined)
+        if stop != "refusal" and usage.get("output", 0) >= body["max_output_tokens"]:
+            stop = "length"  # llama.cpp calls an answer that it cut off completed
+        return Reply("".join(texts), tuple(calls), stop, usage, items)
 
 
 def _part_text(part: dict[str, Any]) -> str:
@@ -161,11 +166,14 @@ def _items(request: Request) -> list[dict[str, Any]]:
 def _said(reply: Reply) -> list[dict[str, Any]]:
     """A reply as it came, or from its text and calls where it came from elsewhere.
 
-    Reasoning that came without its encrypted content is known to no one any more: it is left out, and so are the ids
-    of the other items, which would ask for it.
+    Reasoning after which nothing came (the answer was cut off in it) is refused, so it is left out. Reasoning that came
+    without its encrypted content is known to no one any more: it is left out too, and so are the ids of the other
+    items, which would ask for it.
     """
     if reply.raw:
         items = [dict(item) for item in reply.raw]
+        while items and items[-1].get("type") == "reasoning":
+            items.pop()
         lost = [item for item in items if item.get("type") == "reasoning" and not item.get("encrypted_content")]
         if not lost:
             return items
