@@ -23,7 +23,7 @@ __all__ = ["BRANCH_FEATURES", "ENTRY", "STATE_FEATURES", "Moments", "branch_valu
 ENTRY = "autotts.traces.features_child:main"
 """What a sandbox runs to evaluate an expression; a sandbox that preloads its module starts it in milliseconds."""
 
-LIMITS = Limits(cpu_seconds=5.0, wall_seconds=25.0)
+LIMITS = Limits(cpu_seconds=3.0, wall_seconds=20.0)
 
 Floats = NDArray[np.float64]
 Number = float | None

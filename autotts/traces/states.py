@@ -135,8 +135,8 @@ def _value_of_continuing(sample: _Sample, ceiling: str, finished: int | None, le
     figures = _figures(sample, group.reshape(-1), keys.shape[1], least)
     rows = []
     for key, cells in zip(keys.T.tolist(), figures, strict=True):
-        bands = [_band(N_BANDS, key[0]), _band(LEAD_BANDS, key[1])]
-        rows.append((*(bands if finished is None else key), *cells))
+        bands = key if finished is not None else [_band(N_BANDS, key[0]), _band(LEAD_BANDS, key[1])]
+        rows.append((*bands, *cells))
     return Evidence(title, (*head, *_columns(ceiling)), tuple(rows), _notes(ceiling, least))
 
 
@@ -261,6 +261,8 @@ def _recorded(pool: Pool) -> tuple[Ints, Ints, Ints]:
 
 def _quantile_bins(values: Floats, bins: int) -> tuple[Ints, list[str]]:
     """The bin of each value, and what each bin holds in words; what has no figure is a bin of its own, the last."""
+    # What differs by the order of a sum alone is the same.
+    values = np.array([float(f"{value:.12g}") for value in values.tolist()])
     known = values[~np.isnan(values)]
     edges = np.unique(np.quantile(known, np.arange(1, bins) / bins, method="inverted_cdf")) if len(known) else known
     raw = np.where(np.isnan(values), len(edges) + 1, np.searchsorted(edges, values, side="left"))
