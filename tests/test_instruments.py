@@ -5,6 +5,9 @@ from __future__ import annotations
 import itertools
 import math
 import random
+import re
+import subprocess
+import sys
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
@@ -45,6 +48,7 @@ from autotts.sandbox import Sandbox
 from autotts.toolkit import entropy, vote, weighted_majority
 from autotts.traces import (
     BRANCH_FEATURES,
+    FEATURE_HELP,
     STATE_FEATURES,
     Evidence,
     branches,
@@ -56,6 +60,7 @@ from autotts.traces import (
     reject_text,
     states,
 )
+from autotts.traces import _pool as pool_module
 from autotts.traces import features as features_module
 from autotts.traces._pool import difficulty_bins, votes
 from autotts.traces._view import State, states_of
@@ -357,6 +362,28 @@ def test_signals_are_shown_as_far_as_the_branch_goes() -> None:
     question = Question("q", "", "2", (row, row))
     state = one_state(question, 1, 1, 2)
     assert [dict(b.signals) for b in state.branches] == [{"p": (0.1, 0.2, 0.3)}, {"p": (0.1, 0.2)}]
+
+
+def test_what_a_feature_may_use_is_told() -> None:
+    state = one_state(small_environment().questions[0], 3)
+    for shown in (state, state.branches[0]):
+        public = {name for name in {*vars(shown), *dir(type(shown))} if not name.startswith("_")}
+        assert [name for name in sorted(public) if not re.search(rf"\b{name}\b", FEATURE_HELP)] == []
+
+
+def test_many_votes_are_counted_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(0)
+    answers, counted = rng.integers(0, 5, (40, 9)), rng.random((40, 9)) < 0.8
+    whole = votes(answers, counted)
+    monkeypatch.setattr(pool_module, "_MOST_COUNTS", 17)
+    parts = votes(answers, counted)
+    assert all(np.array_equal(vars(whole)[name], vars(parts)[name]) for name in ("leader", "n1", "n2"))
+
+
+def test_what_probes_cost_is_said_to_be_left_out() -> None:
+    priced = [replace(environment, kappa_probe=40) for environment in ENVIRONMENTS]
+    for instrument in (states, ceilings, difficulty):
+        assert "κ" in instrument(priced).text() and "κ" not in instrument(ENVIRONMENTS).text()
 
 
 # ---- branches --------------------------------------------------------------------------------------------------
@@ -675,6 +702,12 @@ def test_a_hostile_feature_ends_in_a_typed_outcome(name: str, sandbox: Sandbox, 
         assert isinstance(caught.value, kinds), caught.value
         assert words in str(caught.value)
         assert len(str(caught.value)) < 1500
+
+
+def test_the_jails_side_imports_nothing_that_a_container_lacks() -> None:
+    code = "import sys, autotts.traces.features_child; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert {"anthropic", "openai", "sqlalchemy", "pydantic", "jinja2", "rich", "click"}.isdisjoint(loaded)
 
 
 def test_what_ends_a_feature_has_its_line(sandbox: Sandbox) -> None:
