@@ -9,6 +9,7 @@ from autotts.traces.ceilings import ceilings
 from autotts.traces.compare import compare
 from autotts.traces.difficulty import difficulty
 from autotts.traces.features import BRANCH_FEATURES, STATE_FEATURES
+from autotts.traces.features import HELP as FEATURE_HELP
 from autotts.traces.lineage import lineage
 from autotts.traces.measure import measure, reference_results, reject_text
 from autotts.traces.states import states
@@ -19,6 +20,7 @@ __all__ = [
     "STATE_FEATURES",
     "Evidence",
     "FailureKind",
+    "HELP as FEATURE_HELP",
     "LineCredit",
     "branches",
     "ceilings",

@@ -16,7 +16,18 @@ from autotts.evaluation.statistics import cluster_resamples
 from autotts.replay import Environment
 from autotts.replay.source import UNPARSED_ID, branch_order
 
-__all__ = ["DIFFICULTY", "LEAST", "Pool", "Votes", "ceiling_of", "clustered", "difficulty_bins", "mean_and_se", "votes"]
+__all__ = [
+    "DIFFICULTY",
+    "LEAST",
+    "Pool",
+    "Votes",
+    "ceiling_of",
+    "clustered",
+    "difficulty_bins",
+    "mean_and_se",
+    "probe_note",
+    "votes",
+]
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -30,6 +41,9 @@ LEAST = 5
 """Questions that a row must be about to show what was right: fewer might tell of one question alone."""
 
 RESAMPLES = 1000
+
+_MOST_COUNTS = 4_000_000
+"""Counts of votes that are held at a time."""
 
 
 def difficulty_bins(pass_at_1: Floats) -> Ints:
@@ -146,8 +160,15 @@ class Votes:
 
 def votes(answers: Ints, counted: Bools) -> Votes:
     """The vote after each ballot; what is not `counted` abstains. Both of shape (R, K)."""
+    rows, distinct = len(answers), int(answers.max(initial=0)) + 1
+    step = max(1, _MOST_COUNTS // distinct)
+    parts = [_votes(answers[r : r + step], counted[r : r + step], distinct) for r in range(0, rows, step)]
+    return Votes(*(np.concatenate([vars(part)[name] for part in parts]) for name in ("leader", "n1", "n2")))
+
+
+def _votes(answers: Ints, counted: Bools, distinct: int) -> Votes:
     rows, ballots = answers.shape
-    counts = np.zeros((rows, int(answers.max(initial=0)) + 1), dtype=np.int64)
+    counts = np.zeros((rows, distinct), dtype=np.int64)
     first = np.full_like(counts, ballots)
     leader, n1, n2 = np.full(rows, -1, dtype=np.int64), np.zeros(rows, np.int64), np.zeros(rows, np.int64)
     kept = Votes(*(np.empty((rows, ballots), dtype=np.int64) for _ in range(3)))
@@ -171,6 +192,12 @@ def ceiling_of(pools: Sequence[Pool]) -> str:
     """The ceiling of branches in words: a number, or a range where environments differ."""
     low, high = min(int(p.limits.min()) for p in pools), max(int(p.limits.max()) for p in pools)
     return f"{high}" if low == high else f"{low}–{high}"
+
+
+def probe_note(pools: Sequence[Pool]) -> tuple[str, ...]:
+    """A sentence where looking costs tokens."""
+    costs = any(pool.environment.kappa_probe for pool in pools)
+    return ("What probes cost (κ) is not in these tokens.",) if costs else ()
 
 
 def clustered(numerators: Floats, denominators: Floats) -> tuple[Floats, Floats]:

@@ -11,7 +11,7 @@ from autotts.replay import Environment
 from autotts.sandbox import Sandbox
 from autotts.traces._pool import LEAST, Pool, clustered
 from autotts.traces._table import Cell, Evidence
-from autotts.traces.features import BRANCH_FEATURES, branch_values
+from autotts.traces.features import BRANCH_FEATURES, branch_values, words_of
 
 __all__ = ["branches"]
 
@@ -49,6 +49,7 @@ def branches(
         meanings["truncated"] = "the recording hit its token limit"
     if feature is not None and feature not in BRANCH_FEATURES:
         values = {"an expression": values[feature]}
+        meanings["an expression"] = words_of(feature)
     rows = [_row(pools, name, column, meanings, least) for name, column in values.items()]
     rows = [row for row in rows if feature is not None or row[3]]
     rows.sort(key=lambda row: -abs((50.0 if row[1] is None else float(row[1])) - 50.0))

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from autotts.replay import Environment
 from autotts.replay.source import UNPARSED_ID
-from autotts.traces._pool import Pool, mean_and_se, votes
+from autotts.traces._pool import Pool, mean_and_se, probe_note, votes
 from autotts.traces._table import Cell, Evidence
 
 __all__ = ["CUTS", "ceilings"]
@@ -58,7 +58,7 @@ def ceilings(
         "Cut at L: every branch is advanced by L / Δ intervals, and shows its latest parsed answer. Oracle@n: one of n "
         "branches ends right; no controller can do better with n branches finished.",
     )
-    return Evidence("What fixed rules give", tuple(columns), tuple(rows), notes)
+    return Evidence("What fixed rules give", tuple(columns), tuple(rows), (*notes, *probe_note(pools)))
 
 
 @dataclass(frozen=True, eq=False)

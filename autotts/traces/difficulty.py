@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from autotts.errors import InputError
 from autotts.replay import Environment
 from autotts.replay.source import UNPARSED_ID
-from autotts.traces._pool import DIFFICULTY, Pool, ceiling_of, difficulty_bins, votes
+from autotts.traces._pool import DIFFICULTY, Pool, ceiling_of, difficulty_bins, probe_note, votes
 from autotts.traces._table import Cell, Evidence
 
 __all__ = ["Spent", "difficulty"]
@@ -51,7 +51,7 @@ def difficulty(
         "Difficulty: pass@1 over all recorded branches, for each model; a question on an edge is in the easier bin.",
         f"Right: means over {len(seeds)} seeds; shares are of an environment's tokens, and means of these under `all`.",
     ]
-    return Evidence("Where the tokens go, by difficulty", tuple(columns), tuple(rows), tuple(notes))
+    return Evidence("Where the tokens go, by difficulty", tuple(columns), tuple(rows), (*notes, *probe_note(pools)))
 
 
 def _columns_of(pool: Pool, seeds: Sequence[int], spent: Spent | None) -> list[Floats]:

@@ -14,19 +14,25 @@ from autotts.errors import CpuLimit, InputError, OutputLimit, WallTimeout
 from autotts.evaluation.wire import pack_tables
 from autotts.replay.source import branch_order
 from autotts.sandbox import Limits, Sandbox
+from autotts.sandbox.text import printable
 from autotts.toolkit import entropy
 from autotts.traces._pool import Pool
 from autotts.traces._view import Branch, State, states_of
 
-__all__ = ["BRANCH_FEATURES", "ENTRY", "STATE_FEATURES", "Moments", "branch_values", "state_values"]
+__all__ = ["BRANCH_FEATURES", "ENTRY", "HELP", "STATE_FEATURES", "Moments", "branch_values", "state_values", "words_of"]
 
 ENTRY = "autotts.traces.features_child:main"
 """What a sandbox runs to evaluate an expression; a sandbox that preloads its module starts it in milliseconds."""
 
-LIMITS = Limits(cpu_seconds=5.0, wall_seconds=25.0)
+LIMITS = Limits(cpu_seconds=3.0, wall_seconds=20.0)
 
 Floats = NDArray[np.float64]
 Number = float | None
+
+
+def words_of(source: str) -> str:
+    """An expression as one short line."""
+    return printable(" ".join(source.split()))[:100]
 
 
 def _mean(values: Sequence[float]) -> Number:
@@ -113,6 +119,19 @@ BRANCH_FEATURES: dict[str, tuple[str, Callable[[Branch, State], Number]]] = {
 }
 """Name → (what it is, function of a finished branch and of the state in which all of its question's have finished)."""
 
+
+HELP = """A feature is an expression of `state` (of `branch` and `state` for branches), or a text with
+`def feature(state):` (`def feature(branch, state):`). It gives a finite number, or None where there is no figure.
+state: branches, finished, running (tuples of branches, in the order of opening); n (finished branches), votes (label to
+  votes, most first), leader, n1, n2 (votes of leader and runner-up), lead (n1 - n2), left (branches that can still
+  finish), ceiling, interval, tokens (spent so far)
+branch: answers (the label after each interval, carried forward over unparsed ones), raw (as revealed), answer (the
+  latest), final (its vote, None while it runs), depth (intervals), finished, tokens, first and settled (the interval in
+  which the latest answer appeared, and from which on it stood), changes, unparsed (share), signals (name to values)
+Labels are opaque, numbered by order of first reveal; UNPARSED marks no parsable answer. At hand without an import:
+math, statistics, itertools, Counter, and all of autotts.toolkit.
+"""
+"""What an agent has to know to write a feature."""
 
 Moments = NDArray[np.int64]
 """Which states of an environment: rows of (question, seed, finished, running, advanced), by question and seed."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,9 +13,9 @@ from autotts.errors import InputError
 from autotts.replay import Environment
 from autotts.replay.source import UNPARSED_ID
 from autotts.sandbox import Sandbox
-from autotts.traces._pool import LEAST, Pool, ceiling_of, clustered, votes
+from autotts.traces._pool import LEAST, Pool, ceiling_of, clustered, probe_note, votes
 from autotts.traces._table import Cell, Evidence
-from autotts.traces.features import STATE_FEATURES, Moments, state_values
+from autotts.traces.features import STATE_FEATURES, Moments, state_values, words_of
 
 __all__ = ["states"]
 
@@ -86,7 +86,8 @@ def states(
     if running:
         raise InputError("running: states with running branches are divided by a feature; give split_by as well")
     sample = _joined([_prefixes(pool, SEEDS if seeds is None else tuple(seeds)) for pool in pools])
-    return _value_of_continuing(sample, ceiling_of(pools), finished, least)
+    found = _value_of_continuing(sample, ceiling_of(pools), finished, least)
+    return replace(found, notes=(*found.notes, *probe_note(pools)))
 
 
 # ---- the value of continuing -----------------------------------------------------------------------------------
@@ -135,8 +136,8 @@ def _value_of_continuing(sample: _Sample, ceiling: str, finished: int | None, le
     figures = _figures(sample, group.reshape(-1), keys.shape[1], least)
     rows = []
     for key, cells in zip(keys.T.tolist(), figures, strict=True):
-        bands = [_band(N_BANDS, key[0]), _band(LEAD_BANDS, key[1])]
-        rows.append((*(bands if finished is None else key), *cells))
+        bands = key if finished is not None else [_band(N_BANDS, key[0]), _band(LEAD_BANDS, key[1])]
+        rows.append((*bands, *cells))
     return Evidence(title, (*head, *_columns(ceiling)), tuple(rows), _notes(ceiling, least))
 
 
@@ -209,7 +210,7 @@ def _split(
     group, labels = _quantile_bins(values, bins)
     figures = _figures(sample, group, len(labels), least)
     rows = [(label, *cells) for label, cells in zip(labels, figures, strict=True)]
-    meaning = STATE_FEATURES[feature][0] if feature in STATE_FEATURES else "what the expression gives"
+    meaning = STATE_FEATURES[feature][0] if feature in STATE_FEATURES else words_of(feature)
     at, running, advanced = shape
     beside = f", {running} more running for {advanced} intervals" if running else ""
     name = feature if feature in STATE_FEATURES else "an expression"
@@ -219,7 +220,9 @@ def _split(
     )
     ceiling = ceiling_of(pools)
     title = f"Undecided states, split by {name}"
-    return Evidence(title, (name, *_columns(ceiling)), tuple(rows), (*notes, *_notes(ceiling, least)))
+    return Evidence(
+        title, (name, *_columns(ceiling)), tuple(rows), (*notes, *_notes(ceiling, least), *probe_note(pools))
+    )
 
 
 def _moments(
@@ -261,6 +264,8 @@ def _recorded(pool: Pool) -> tuple[Ints, Ints, Ints]:
 
 def _quantile_bins(values: Floats, bins: int) -> tuple[Ints, list[str]]:
     """The bin of each value, and what each bin holds in words; what has no figure is a bin of its own, the last."""
+    # What differs by the order of a sum alone is the same.
+    values = np.array([float(f"{value:.12g}") for value in values.tolist()])
     known = values[~np.isnan(values)]
     edges = np.unique(np.quantile(known, np.arange(1, bins) / bins, method="inverted_cdf")) if len(known) else known
     raw = np.where(np.isnan(values), len(edges) + 1, np.searchsorted(edges, values, side="left"))
