@@ -9,9 +9,9 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from autotts.agents._base import Purse
-from autotts.agents.models import Busy, Lost, Model, NoTools, Reply, Request, ToolCall
+from autotts.agents.models import Busy, Lost, Model, NoTools, Reply, Request, ToolCall, TooLong
 from autotts.agents.prices import Prices, upper_bound_tokens
-from autotts.errors import AgentTimeout, AgentUnavailable, NotSubmitted
+from autotts.errors import AgentTimeout, AgentUnavailable, InputError, NotSubmitted
 
 __all__ = ["Caller", "reply_from_json", "reply_to_json"]
 
@@ -73,7 +73,7 @@ class Caller:
         Raises:
             AgentTimeout: the deadline passed.
             AgentUnavailable: no answer within the deadline, whatever was tried.
-            NotSubmitted: the proposal's tokens might not be enough.
+            NotSubmitted: the proposal's tokens might not be enough, or the model cannot hold so long a conversation.
             NoTools: the server takes no tools.
             LimitReached, InputError: see `Purse` and `Model`.
         """
@@ -122,10 +122,10 @@ class Caller:
         except Lost as error:
             self.purse.end(number, f"Lost: {error}", "", {}, most, worst)
             raise
-        except NoTools as error:
-            self.purse.end(number, f"NoTools: {error}", "", {}, 0, 0.0)
-            raise
-        except Exception as error:
+        except TooLong as error:
+            self.purse.end(number, f"TooLong: {error}", "", {}, 0, 0.0)
+            raise NotSubmitted(f"the model cannot hold so long a conversation ({error})") from error
+        except (NoTools, InputError) as error:
             self.purse.end(number, f"{type(error).__name__}: {error}", "", {}, 0, 0.0)
             raise
         used, cost = sum(reply.usage.values()), self.prices.cost(name, reply.usage)

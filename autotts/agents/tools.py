@@ -15,7 +15,7 @@ from autotts.agents.models import Tool
 from autotts.errors import AutoTTSError, InputError, MalformedAnswer, ProgramError
 from autotts.evaluation import Program
 from autotts.sandbox.text import printable
-from autotts.traces import lineage, reject_text
+from autotts.traces import FEATURE_HELP, lineage, reject_text
 from autotts.traces.bench import Bench, Draft
 
 __all__ = ["ToolFailure", "Toolbox"]
@@ -282,14 +282,15 @@ _TOOLS: dict[str, tuple[str, _Fields, tuple[str, ...], Callable[..., str]]] = {
     ),
     "states": (
         "The value of continuing: how often the leader is right now, and would be after all 64 branches, by the votes "
-        "so far; with split_by the undecided states by a feature (a shipped name, or a Python expression of `state`).",
+        "so far; with split_by the undecided states by a feature (a shipped name, or a Python expression of "
+        f"`state`). {FEATURE_HELP}",
         {"split_by": _TEXT},
         (),
         Toolbox.states,
     ),
     "branches": (
         "Which features of a branch tell right from wrong within a question (AUC); with feature that one: a shipped "
-        "name or a Python expression.",
+        "name or a Python expression of `branch` and `state` (see states).",
         {"feature": _TEXT},
         (),
         Toolbox.branches,

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import functools
+import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from typing import Any, TypeVar, cast
 
 import click
@@ -22,7 +24,9 @@ from autotts.cli._common import (
     sandbox_options,
     workers_option,
 )
+from autotts.cli.archive import pick_run, run_option
 from autotts.cli.programs import find_program
+from autotts.errors import InputError
 from autotts.evaluation import Evaluator, Protocol, even_betas
 from autotts.sandbox.text import printable
 from autotts.search import Config
@@ -164,6 +168,39 @@ def difficulty(bench: Bench) -> Evidence:
 def ceilings(bench: Bench) -> Evidence:
     """What votes can attain, at which tokens."""
     return bench.ceilings()
+
+
+@inspect.command()
+@click.argument("place", metavar="ROUND.SLOT")
+@run_option
+@archive_option
+@json_option
+def conversation(place: str, run_name: str | None, archive: str, as_json: bool) -> int:
+    """What a model was told in a slot, and what it answered: every call, retries included."""
+    round_, _, slot = place.partition(".")
+    if not (round_.isdecimal() and slot.isdecimal()):
+        raise InputError(f"{place}: a slot is written ROUND.SLOT, as `autotts list` shows it, such as 3.1")
+    with Archive(archive, create=False) as store:
+        run = pick_run(store, run_name)
+        calls = store.calls(run.name, int(round_), int(slot))
+    if not calls:
+        raise InputError(f"{place}: no model was asked in this slot of {run.name}")
+    if as_json:
+        print_json([{**asdict(call), "reply": json.loads(call.reply or "null")} for call in calls])
+        return 0
+    for call in calls:
+        templates = ", ".join(f"{name} {digest[:12]}" for name, digest in call.templates.items())
+        click.echo(printable(f"---- call {call.number} to {call.agent} ({templates or 'no template'}): told"))
+        click.echo(printable(call.prompt, newlines=True))
+        cost = "price unknown" if call.cost is None else f"${call.cost:.4f}"
+        click.echo(
+            printable(f"---- {call.outcome or 'under way'}, {call.tokens:,} tokens, {cost}, {call.seconds:.1f} s")
+        )
+        if call.reply:
+            reply = json.loads(call.reply)
+            wanted = [f"{made['name']}({json.dumps(made['arguments'], ensure_ascii=False)})" for made in reply["calls"]]
+            click.echo(printable("\n".join([reply["text"], *wanted]), newlines=True))
+    return 0
 
 
 @inspect.command("lineage")

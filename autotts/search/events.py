@@ -57,7 +57,10 @@ class SlotEnded(Event):
 
 @dataclass(frozen=True)
 class RoundEnded(Event):
-    """All slots of a round are in the archive; figures over the whole run."""
+    """All slots of a round are in the archive; figures over the whole run.
+
+    `tokens` and `cost` (dollars) are what models took; the price of `unpriced` calls is not known.
+    """
 
     round: int
     candidates: int
@@ -68,6 +71,9 @@ class RoundEnded(Event):
     best_gain_se: float | None
     saved: float | None
     rejects: tuple[tuple[str, int], ...]
+    tokens: int = 0
+    cost: float = 0.0
+    unpriced: int = 0
 
 
 @dataclass(frozen=True)

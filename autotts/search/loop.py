@@ -369,4 +369,5 @@ class Search:
     def _end_round(self, round_: int) -> None:
         figures: dict[str, Any] = self.standing.figures(self._candidates)
         rejects = tuple(sorted(self._rejects.items()))
-        self.listen(RoundEnded(self.run, round_, len(self._candidates), rejects=rejects, **figures))
+        spent = dict(zip(("tokens", "cost", "unpriced"), self.archive.spent(self.run), strict=True))
+        self.listen(RoundEnded(self.run, round_, len(self._candidates), rejects=rejects, **figures, **spent))

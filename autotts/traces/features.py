@@ -19,7 +19,16 @@ from autotts.toolkit import entropy
 from autotts.traces._pool import Pool
 from autotts.traces._view import Branch, State, states_of
 
-__all__ = ["BRANCH_FEATURES", "ENTRY", "HELP", "STATE_FEATURES", "Moments", "branch_values", "state_values", "words_of"]
+__all__ = [
+    "BRANCH_FEATURES",
+    "ENTRY",
+    "FEATURE_HELP",
+    "STATE_FEATURES",
+    "Moments",
+    "branch_values",
+    "state_values",
+    "words_of",
+]
 
 ENTRY = "autotts.traces.features_child:main"
 """What a sandbox runs to evaluate an expression; a sandbox that preloads its module starts it in milliseconds."""
@@ -120,7 +129,7 @@ BRANCH_FEATURES: dict[str, tuple[str, Callable[[Branch, State], Number]]] = {
 """Name → (what it is, function of a finished branch and of the state in which all of its question's have finished)."""
 
 
-HELP = """A feature is an expression of `state` (of `branch` and `state` for branches), or a text with
+FEATURE_HELP = """A feature is an expression of `state` (of `branch` and `state` for branches), or a text with
 `def feature(state):` (`def feature(branch, state):`). It gives a finite number, or None where there is no figure.
 state: branches, finished, running (tuples of branches, in the order of opening); n (finished branches), votes (label to
   votes, most first), leader, n1, n2 (votes of leader and runner-up), lead (n1 - n2), left (branches that can still

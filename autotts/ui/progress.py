@@ -135,10 +135,12 @@ def _line(text: str, style: str = "") -> Text:
 def _headline(event: RoundEnded) -> str:
     rejects = ", ".join(f"{count} {name}" for name, count in event.rejects) or "none"
     saved = f"{100 * event.saved:.0f} %" if event.saved is not None else "–"
+    unpriced = f" and {event.unpriced} calls of unknown price" if event.unpriced else ""
+    asked = f", models {event.tokens:,} tokens, ${event.cost:,.2f}{unpriced}" if event.tokens else ""
     return (
         f"{event.candidates} candidates, front {event.front} programs, hypervolume {event.hypervolume:.4f}, "
         f"best {event.best} gain {gain_text(event.best_gain, event.best_gain_se)} points, "
-        f"tokens saved at SC@64's accuracy {saved}, rejects: {rejects}"
+        f"tokens saved at SC@64's accuracy {saved}, rejects: {rejects}{asked}"
     )
 
 
