@@ -23,6 +23,7 @@ from tests.wires import Say
 
 AUTOTTS = [sys.executable, "-m", "autotts"]
 KEY = "sk-very-secret-0123456789"
+FORMATS = ("anthropic", "responses", "chat")
 SHAPE = ["--rounds", "2", "--proposals-per-round", "2", "--seeds", "2", "--screen-seeds", "1", "--betas", "2"]
 
 
@@ -32,7 +33,7 @@ def world(tmp_path: Path) -> Path:
     return tmp_path
 
 
-@pytest.fixture(params=["anthropic", "responses", "chat"])
+@pytest.fixture(params=FORMATS)
 def server(request: pytest.FixtureRequest) -> Iterator[WireServer]:
     with WireServer(request.param) as made:
         yield made
@@ -114,17 +115,23 @@ WIRE_CASES: list[tuple[list[Any], list[str]]] = [
 ]
 
 
-@pytest.mark.parametrize("case", range(len(WIRE_CASES)))
-def test_whatever_a_server_does_ends_in_its_outcome_and_the_search_goes_on(
-    world: Path, server: WireServer, case: int
-) -> None:
+@pytest.mark.parametrize(
+    ("case", "wire"),
+    [
+        pytest.param(case, wire, marks=() if case % 3 == n else pytest.mark.slow)
+        for case in range(len(WIRE_CASES))
+        for n, wire in enumerate(FORMATS)
+    ],
+)
+def test_whatever_a_server_does_ends_in_its_outcome_and_the_search_goes_on(world: Path, case: int, wire: str) -> None:
     steps, expected = WIRE_CASES[case]
-    server.script(steps, always=Single())
-    began = time.monotonic()
-    more = ["--mode", "single", "--rounds", "1", "--proposal-seconds", "6"]
-    autotts(*command(server, *more), cwd=world)
-    assert time.monotonic() - began < 60
-    assert outcomes(world) == expected and not server.complaints and not server.left
+    with WireServer(wire) as server:
+        server.script(steps, always=Single())
+        began = time.monotonic()
+        more = ["--mode", "single", "--rounds", "1", "--proposal-seconds", "6"]
+        autotts(*command(server, *more), cwd=world)
+        assert time.monotonic() - began < 60
+        assert outcomes(world) == expected and not server.complaints and not server.left
 
 
 def test_keys_are_in_no_file_and_on_no_screen(world: Path) -> None:

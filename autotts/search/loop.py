@@ -369,5 +369,6 @@ class Search:
     def _end_round(self, round_: int) -> None:
         figures: dict[str, Any] = self.standing.figures(self._candidates)
         rejects = tuple(sorted(self._rejects.items()))
-        spent = dict(zip(("tokens", "cost", "unpriced"), self.archive.spent(self.run), strict=True))
-        self.listen(RoundEnded(self.run, round_, len(self._candidates), rejects=rejects, **figures, **spent))
+        tokens, cost, unpriced = self.archive.spent(self.run)
+        figures |= {"tokens": tokens, "cost": cost, "unpriced": unpriced}
+        self.listen(RoundEnded(self.run, round_, len(self._candidates), rejects=rejects, **figures))
