@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import marshal
 import math
 import random
 import time
@@ -26,6 +27,8 @@ from autotts.evaluation.wire import MAX_NOTE, MAX_NOTE_NAME, MAX_NOTES
 from autotts.replay import Environment, answer_ids, load_environments, synthetic_environments
 from autotts.replay.episode import OP_ADVANCE, OP_FINISH, OP_OPEN, OP_PROBE, OP_PRUNE
 from autotts.sandbox import Limits
+from autotts.sandbox.policy import FILENAME
+from autotts.testing.corpus import Unguarded
 from autotts.traces import KINDS, LineCredit, credit, credit_by_line, episode, failures, gutter, timeline
 from autotts.traces._failures import kind_of, may_be_told
 from autotts.traces._walk import questions_of, walk
@@ -302,6 +305,72 @@ def test_what_happens_only_in_a_trace_ends_typed_and_with_its_place(evaluator: E
     assert caught.value.frames[-1] == (8, "f")
 
 
+RECORDER = """import sys
+def schedule(beta):
+    return {}
+def solve(episode, knobs):
+    frame = sys._getframe()
+    while "source" not in frame.f_locals or "notes" not in frame.f_locals:
+        frame = frame.f_back
+    recorder, source, notes = (frame.f_locals[name] for name in ("self", "source", "notes"))
+    episode.branches(2)
+    answer = episode.probe(0)
+    BODY
+    return answer
+"""
+"""A program without the policy, which has found its recorder."""
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "recorder._numbers.append(1)",
+        "recorder._numbers.extend([-1, 0, 0, 0, 0, 0])",
+        "del source.lines[:]",
+        "source.lines[:] = [9] * 9",
+        "source.lines[:] = [999]",
+        "source.lines[:] = ['x']",
+        "notes.append('x')",
+        "notes.append([0, 0, 0, 'n', 'v'] * 2)",
+        "notes += [[0, 0, 0, 'n', 'v']] * 201",
+        "notes.append([7, 0, 0, 'n', 'v'])",
+        "notes.append([0, 5, 0, 'n', 'v'])",
+        "notes.append([0, 0, 0, 'n', 'v' * 10 ** 7])",
+        "recorder._notes = [[0] * 10 ** 6]",
+        "recorder._episodes = 5; episode.note('n', 1)",
+        "episode._log[:] = [1, 2, 2, 1, 7]; source.lines.append(9)",
+        "episode._log += [9, 1, 0]",
+        "episode._log *= 10 ** 4",
+        "episode._labels[5] = 'a9'; episode._ids['a9'] = 5; episode._labels[10 ** 6] = 'a8'",
+        "episode._ids['a9'] = 10 ** 6; answer = 'a9'",
+        "recorder.frames = lambda: (b'', b'')",
+        "recorder.frames = lambda: (b'1', b'[]')",
+        "recorder.frames = lambda: ()",
+        "recorder.frames = lambda: (b' ' * (64 << 20), b'[]')",
+        "sys.settrace(lambda *a: 1 / 0); solve.__code__",
+    ],
+)
+def test_a_program_that_has_found_the_hook_ends_typed_or_with_honest_figures(
+    worlds: list[Environment], body: str
+) -> None:
+    """The first question alone, for then its frame tells of this episode."""
+    source = Program.from_source(RECORDER.replace("BODY", body))
+    with Unguarded(worlds[:1], workers=1, reduced=True) as evaluator:
+        evaluator._smoke = lambda *_: ((), evaluator_code(source))  # type: ignore[method-assign]
+        try:
+            (trace,) = evaluator.trace(source, Protocol((0.5,), (0,)), (0, 0))
+        except ProgramError:
+            return
+    assert trace.tokens == 1000
+    assert [(a.op, a.branches) for a in trace.actions] == [(OP_OPEN, (0, 1))]
+    assert trace.line in {None, *range(1, 13)}
+
+
+def evaluator_code(program: Program) -> bytes:
+    """A program's code as its first child would give it."""
+    return marshal.dumps(compile(program.source, FILENAME, "exec", dont_inherit=True))
+
+
 class Said:
     """A child that says what it was made to say."""
 
@@ -523,6 +592,52 @@ def test_credit_is_what_a_reckoning_from_the_recording_gives(
             assert mean == pytest.approx(naive)
             if len(ids) > 1:
                 assert error == pytest.approx(math.sqrt(len(ids) / (len(ids) - 1) * sum(s * s for s in sums)) / n)
+
+
+def naive_harm(one: Naive) -> list[tuple[int | None, str, float]]:
+    """Who loses or wins an episode, by the decisions and the definition alone."""
+    trace, gold = one.trace, one.gold
+    right = one.answer == gold
+    spent, revealed, depth, pruned, done = one.known(len(trace.actions))
+    finals = [[one.pool[i].final] for i in done]
+    ballot = finals
+    if not finals or first_most(finals) != one.answer:
+        ballot = [[a for a in revealed[i] if a != "ERR"][-1:] for i in sorted(depth) if i not in pruned]
+    prunes = {}
+    for line in {a.line for a in trace.actions if a.op == OP_PRUNE}:
+        lost = [[one.pool[i].final] for a in trace.actions if (a.op, a.line) == (OP_PRUNE, line) for i in a.branches]
+        leader = first_most(ballot + lost)
+        prunes[line] = (one.answer if leader == first_most(ballot) else leader) == gold
+    on = first_most([[b.final] for i, b in enumerate(one.pool) if i not in pruned]) == gold
+    left, read = spent, []
+    for b in one.pool:
+        left -= b.tokens if len(b.answers) == 1 else max(one.environment.interval, b.tokens)
+        if read and left < 0:
+            break
+        read.append([b.final])
+    plain = first_most(read) == gold
+    before = [(a.line, one.leader(k) == gold) for k, a in enumerate(trace.actions) if a.op != OP_PRUNE]
+    last = [line for line, led in before if led != right][-1:]
+    if right:
+        won = [(line, "prune", -1.0) for line in prunes if not prunes[line]]
+        won += [] if on or plain else [(trace.line, "return", -1.0)]
+        return won + [(line, "action", -1.0) for line in last]
+    if any(prunes.values()):
+        return [(line, "prune", 1 / sum(prunes.values())) for line in prunes if prunes[line]]
+    return [(trace.line, "return", 1.0 if plain else 0.25)] if on else [(line, "action", 1.0) for line in last]
+
+
+def test_harm_is_what_a_reckoning_from_the_recording_gives(
+    mixed: list[EpisodeTrace], worlds: list[Environment]
+) -> None:
+    harm: dict[tuple[int | None, str], float] = defaultdict(float)
+    for trace in mixed:
+        for line, kind, weight in naive_harm(Naive(trace, worlds[trace.environment])):
+            harm[line, kind] += 100 * weight / len(mixed)
+    found = credit_by_line(mixed, worlds)
+    assert all(c.harm == pytest.approx(harm[c.line, c.kind]) for c in found)
+    assert [c.harm for c in found] == sorted((c.harm for c in found), reverse=True)
+    assert len({kind for (_, kind), amount in harm.items() if amount}) == 3
 
 
 def naive_kind(one: Naive) -> str:
