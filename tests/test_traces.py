@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import marshal
 import math
@@ -20,7 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from autotts.errors import CpuLimit, Crashed, InadmissibleAction, InputError, OutputLimit, PolicyViolation, ProgramError
-from autotts.evaluation import SAMPLE, EpisodeTrace, Evaluator, Program, Protocol, load_program, shipped
+from autotts.evaluation import SAMPLE, EpisodeTrace, Evaluator, Program, Protocol, load_program, row_digest, shipped
 from autotts.evaluation.shards import Prepared, Work
 from autotts.evaluation.tracing import Scene, trace_block
 from autotts.evaluation.wire import MAX_NOTE, MAX_NOTE_NAME, MAX_NOTES
@@ -29,7 +28,17 @@ from autotts.replay.episode import OP_ADVANCE, OP_FINISH, OP_OPEN, OP_PROBE, OP_
 from autotts.sandbox import Limits
 from autotts.sandbox.policy import FILENAME
 from autotts.testing.corpus import Unguarded
-from autotts.traces import KINDS, LineCredit, credit, credit_by_line, episode, failures, gutter, timeline
+from autotts.traces import (
+    KINDS,
+    LineCredit,
+    credit,
+    credit_by_line,
+    episode,
+    failures,
+    gutter,
+    timeline,
+    without_prunes,
+)
 from autotts.traces._failures import kind_of, may_be_told
 from autotts.traces._walk import questions_of, walk
 from tests.small import small_environment
@@ -100,9 +109,9 @@ def test_tracing_changes_nothing(evaluator: Evaluator, name: str) -> None:
     what = own.get(name) or shipped(name)
     results = evaluator.run(what, protocol)
     traces = evaluator.trace(what, protocol)
-    rows: dict[tuple[int, int, int], list[int]] = defaultdict(list)
+    rows: dict[tuple[int, int, int], list[EpisodeTrace]] = defaultdict(list)
     for trace in traces:
-        rows[trace.environment, protocol.betas.index(trace.beta), trace.seed // 3].append(trace.digest)
+        rows[trace.environment, protocol.betas.index(trace.beta), trace.seed // 3].append(trace)
         assert trace.line is not None
         assert all(action.line is not None for action in trace.actions)
     for e, result in enumerate(results):
@@ -110,8 +119,7 @@ def test_tracing_changes_nothing(evaluator: Evaluator, name: str) -> None:
             spent = [t.tokens for t in traces if (t.environment, t.beta) == (e, protocol.betas[b])]
             assert sum(spent) == result.tokens[b].sum()
             for s in range(2):
-                row = hashlib.blake2b(array("q", rows[e, b, s]).tobytes(), digest_size=8).digest()
-                assert int.from_bytes(row, "little") == result.digests[b, s]
+                assert row_digest(rows[e, b, s]) == result.digests[b, s]
 
 
 LINES = program(
@@ -839,3 +847,30 @@ def test_a_finding_gives_no_example_that_would_tell(mixed: list[EpisodeTrace], w
     assert untold
     named = {part.strip(" .") for note in failures(mixed, worlds).notes for part in note.split(": ")[-1].split("; ")}
     assert not untold & named
+
+
+# ---- run again -----------------------------------------------------------------------------------------------------
+
+
+def test_a_prune_can_be_ignored_and_what_it_did_is_the_difference(
+    evaluator: Evaluator, worlds: list[Environment], mixed: list[EpisodeTrace]
+) -> None:
+    line = next(k for k, text in enumerate(MIXED.source.split("\n"), 1) if "episode.prune(i)" in text)
+    kept = Program.from_source(MIXED.source.replace("episode.prune(i)", "pass"))
+    protocol = replace(SAMPLE, seeds=(0, 1, 2))
+    again = evaluator.trace(MIXED, protocol, ignored=line)
+    plain = evaluator.trace(kept, protocol)
+    assert [(t.actions, t.answer, t.line) for t in again] == [(t.actions, t.answer, t.line) for t in plain]
+    assert any(a.op == OP_PRUNE for t in mixed for a in t.actions)
+    evidence = without_prunes(evaluator, MIXED, line, mixed, protocol)
+    (row,) = [r for r in evidence.as_json()["rows"] if r["environment"] == "all"]
+    right = [sum(Naive(t, worlds[t.environment]).answer == "42" for t in some) for some in (mixed, again)]
+    assert row["Δ accuracy, points"] == pytest.approx(100 * (right[0] - right[1]) / len(mixed))
+    assert row["Δ tokens"] == round(sum(a.tokens - b.tokens for a, b in zip(mixed, again, strict=True)) / len(mixed))
+    assert row["with prunes %"] == pytest.approx(
+        100 * sum(any(a.op == OP_PRUNE for a in t.actions) for t in mixed) / len(mixed)
+    )
+    other = without_prunes(evaluator, MIXED, line + 1, None, protocol)
+    assert [r[2] for r in other.rows] == [0.0] * 3
+    with pytest.raises(InputError, match="other episodes"):
+        without_prunes(evaluator, MIXED, line, mixed[1:], protocol)

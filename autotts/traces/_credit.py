@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -15,7 +15,7 @@ from autotts.sandbox.text import printable
 from autotts.traces._table import Evidence
 from autotts.traces._walk import Walk, leader_of, questions_of, walk
 
-__all__ = ["Kind", "LineCredit", "credit", "credit_by_line", "gutter"]
+__all__ = ["Kind", "LineCredit", "credit", "credit_by_line", "gutter", "mean_over"]
 
 Kind = Literal["return", "action", "prune"]
 Place = tuple[int | None, Kind]
@@ -162,8 +162,8 @@ def _last_action(walked: Walk, leader_right: bool) -> list[Place]:
 
 def _credited(place: Place, account: _Account, n_episodes: int) -> LineCredit:
     line, kind = place
-    accuracy, accuracy_error = _mean(account.accuracy, account.count)
-    tokens, tokens_error = _mean(account.tokens, account.count)
+    accuracy, accuracy_error = mean_over(account.accuracy, account.count)
+    tokens, tokens_error = mean_over(account.tokens, account.count)
     return LineCredit(
         line,
         kind,
@@ -179,7 +179,7 @@ def _credited(place: Place, account: _Account, n_episodes: int) -> LineCredit:
     )
 
 
-def _mean(sums: dict[int, int], counts: dict[int, int]) -> tuple[float, float]:
+def mean_over(sums: Mapping[int, int], counts: Mapping[int, int]) -> tuple[float, float]:
     """Mean over decisions, and its standard error with questions as clusters (that of a ratio of sums)."""
     n, clusters = sum(counts.values()), len(counts)
     mean = sum(sums.values()) / n
