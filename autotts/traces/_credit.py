@@ -15,7 +15,7 @@ from autotts.sandbox.text import printable
 from autotts.traces._table import Evidence
 from autotts.traces._walk import Walk, leader_of, questions_of, walk
 
-__all__ = ["Kind", "LineCredit", "credit", "credit_by_line", "gutter", "mean_over"]
+__all__ = ["Kind", "LineCredit", "credit", "credit_by_line", "gutter", "mean_over", "whole"]
 
 Kind = Literal["return", "action", "prune"]
 Place = tuple[int | None, Kind]
@@ -189,6 +189,11 @@ def mean_over(sums: Mapping[int, int], counts: Mapping[int, int]) -> tuple[float
     return mean, math.sqrt(clusters / (clusters - 1) * squares) / n
 
 
+def whole(figure: float) -> int | None:
+    """Rounded; None where it is not a number."""
+    return None if math.isnan(figure) else round(figure)
+
+
 # ---- for reading -------------------------------------------------------------------------------------------------
 
 _COLUMNS = (
@@ -245,7 +250,7 @@ def _row(c: LineCredit, lines: list[str]) -> tuple[str | int | float | None, ...
         c.accuracy if told else None,
         c.accuracy_error if told else None,
         round(c.tokens),
-        None if math.isnan(c.tokens_error) else round(c.tokens_error),
+        whole(c.tokens_error),
         100 * c.turned / c.decisions,
         100 * c.right_lost / c.decisions if told and c.kind == "prune" else None,
         text,

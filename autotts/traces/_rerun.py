@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from autotts.errors import InputError
 from autotts.evaluation import SAMPLE, EpisodeTrace, Evaluator, Program, Protocol
 from autotts.replay.episode import OP_PRUNE
-from autotts.traces._credit import mean_over
+from autotts.traces._credit import mean_over, whole
 from autotts.traces._table import Evidence
 from autotts.traces._walk import Recorded, questions_of
 
@@ -76,4 +76,5 @@ def _row(
         pruned += any(action.op == OP_PRUNE and action.line == line for action in before.actions)
     points, points_error = mean_over(accuracy, count)
     spent, spent_error = mean_over(tokens, count)
-    return name, len(pairs), 100 * pruned / len(pairs), 100 * points, 100 * points_error, round(spent), spent_error
+    share = 100 * pruned / len(pairs)
+    return name, len(pairs), share, 100 * points, 100 * points_error, round(spent), whole(spent_error)
