@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from autotts.errors import InputError
 from autotts.evaluation import SAMPLE, EpisodeTrace, Evaluator, Program, Protocol
 from autotts.replay.episode import OP_PRUNE
-from autotts.traces._credit import mean_over, whole
+from autotts.traces._credit import MANY, mean_over, whole
 from autotts.traces._table import Evidence
 from autotts.traces._walk import Recorded, questions_of
 
@@ -53,7 +53,10 @@ def without_prunes(
         f"The prunes of line {line}: the program as it is, minus the program with them ignored",
         _COLUMNS,
         tuple(rows),
-        ("±: standard error over questions; a question that several models were asked is one.",),
+        (
+            "±: standard error over questions; a question that several models were asked is one. –: not told, for fewer than "
+            f"{MANY} episodes, or one question.",
+        ),
     )
 
 
@@ -74,7 +77,9 @@ def _row(
         accuracy[recorded.cluster] += recorded.right(before.answer) - recorded.right(after.answer)
         tokens[recorded.cluster] += before.tokens - after.tokens
         pruned += any(action.op == OP_PRUNE and action.line == line for action in before.actions)
-    points, points_error = mean_over(accuracy, count)
+    points, points_error = (100 * x for x in mean_over(accuracy, count))
     spent, spent_error = mean_over(tokens, count)
     share = 100 * pruned / len(pairs)
-    return name, len(pairs), share, 100 * points, 100 * points_error, round(spent), whole(spent_error)
+    if len(pairs) < MANY:
+        return name, len(pairs), share, None, None, round(spent), whole(spent_error)
+    return name, len(pairs), share, points, points_error, round(spent), whole(spent_error)
