@@ -54,8 +54,8 @@ def without_prunes(
         _COLUMNS,
         tuple(rows),
         (
-            "±: standard error over questions; a question that several models were asked is one. –: not told, for fewer than "
-            f"{MANY} episodes, or one question.",
+            "±: standard error over questions; a question that several models were asked is one. "
+            f"–: not told, for fewer than {MANY} episodes, or one question.",
         ),
     )
 
