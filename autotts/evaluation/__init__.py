@@ -5,7 +5,7 @@ from autotts.evaluation.evaluate import Evaluator, Source
 from autotts.evaluation.program import SHIPPED, Program, load_program, shipped
 from autotts.evaluation.protocol import MOST_BETAS, Protocol, even_betas, parse_betas, parse_overrides
 from autotts.evaluation.results import EnvironmentResult
-from autotts.evaluation.tracing import SAMPLE, Action, EpisodeTrace, Note
+from autotts.evaluation.tracing import SAMPLE, Action, EpisodeTrace, Note, row_digest
 
 __all__ = [
     "MOST_BETAS",
@@ -28,5 +28,6 @@ __all__ = [
     "load_program",
     "parse_betas",
     "parse_overrides",
+    "row_digest",
     "shipped",
 ]

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import sys
 from array import array
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from types import CodeType, FrameType
 from typing import Any
 
@@ -19,6 +19,8 @@ from autotts.sandbox.policy import FILENAME
 from autotts.sandbox.rules import plain_name
 
 __all__ = ["Recorder", "code_of"]
+
+Note = Callable[[str, Any], None]
 
 _UNKNOWN = 0
 _MEMBERS = 16
@@ -59,6 +61,22 @@ class _BuyingSource(_RecordingSource):
         return super().probe(branches)
 
 
+class _Unpruned(Episode):
+    """An episode in which the prunes of one line are admitted and then ignored."""
+
+    __slots__ = ("_ignored",)
+
+    def __init__(self, source: TableSource, interval: int, kappa_probe: int, note: Note, ignored: int) -> None:
+        super().__init__(source, interval, kappa_probe, note)
+        self._ignored = ignored
+
+    def prune(self, branches: int | Iterable[int]) -> None:
+        if _asking_line() == self._ignored:
+            self._wave("prune", branches, self._active)
+        else:
+            super().prune(branches)
+
+
 def _asking_line() -> int:
     """The innermost line of the program on the stack above a source's method."""
     frame: FrameType | None = sys._getframe(2)
@@ -75,10 +93,16 @@ def code_of(function: Any) -> CodeType | None:
 
 
 class Recorder:
-    """Records episodes one after the other, and tells them as two frames: whole numbers, and notes."""
+    """Records episodes one after the other, and tells them as two frames: whole numbers, and notes.
 
-    def __init__(self, interval: int, kappa_probe: int, max_branches: int) -> None:
+    Args:
+        interval, kappa_probe, max_branches: of the environment.
+        ignored: a line whose prunes have no effect; None for what the program does by itself.
+    """
+
+    def __init__(self, interval: int, kappa_probe: int, max_branches: int, ignored: int | None = None) -> None:
         self._rules = interval, kappa_probe, max_branches
+        self._ignored = ignored
         self._numbers = array("i")
         self._notes: list[list[Any]] = []
         self._episodes = 0
@@ -98,7 +122,10 @@ class Recorder:
             else:
                 left_out += 1
 
-        episode = Episode(source, interval, kappa, note)
+        if self._ignored is None:
+            episode = Episode(source, interval, kappa, note)
+        else:
+            episode = _Unpruned(source, interval, kappa, note, self._ignored)
         watch = _ReturnWatch()
         answer = solve(episode, knobs, watch.call)
         seen = [number for number in episode._labels if number != UNPARSED_ID]

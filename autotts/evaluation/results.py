@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from autotts.evaluation.protocol import Protocol
 
-__all__ = ["EnvironmentResult", "disagreement", "joined", "scored"]
+__all__ = ["EnvironmentResult", "digest_of_row", "disagreement", "joined", "scored"]
 
 Ints = NDArray[np.int64]
 
@@ -42,15 +42,16 @@ def scored(blocks: Ints, gold: Ints, knobs: tuple[dict[str, float], ...], n_seed
     answer, tokens, sequential, branches, digest = np.moveaxis(blocks, -1, 0)
     right = (answer == gold[None, None, :]) & (answer >= 0)
     digests = np.array(
-        [
-            [int.from_bytes(hashlib.blake2b(row.tobytes(), digest_size=8).digest(), "little") for row in per_seed]
-            for per_seed in np.ascontiguousarray(digest)
-        ],
-        dtype=np.uint64,
+        [[digest_of_row(row) for row in per_seed] for per_seed in np.ascontiguousarray(digest)], dtype=np.uint64
     )
     return EnvironmentResult(
         right.sum(axis=1), tokens.sum(axis=1), sequential.sum(axis=1), branches.sum(axis=1), digests, knobs, n_seeds
     )
+
+
+def digest_of_row(digests: Ints) -> int:
+    """What stands for all episodes of one (β, seed), from the digests of its questions."""
+    return int.from_bytes(hashlib.blake2b(digests.tobytes(), digest_size=8).digest(), "little")
 
 
 def joined(parts: Sequence[tuple[Sequence[int], EnvironmentResult]]) -> EnvironmentResult:

@@ -12,8 +12,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from autotts.errors import InadmissibleAction, OutputLimit
 from autotts.evaluation.protocol import Protocol
+from autotts.evaluation.results import digest_of_row
 from autotts.evaluation.shards import Prepared, Work, knobs_of
 from autotts.evaluation.wire import MAX_NOTE, MAX_NOTE_NAME, MAX_NOTES, MAX_SCHEDULE, digest_of, pack_tables, unpack
 from autotts.replay import Episode, TableSource
@@ -22,7 +25,7 @@ from autotts.replay.source import UNPARSED_ID, Table
 from autotts.sandbox import Child
 from autotts.sandbox.text import printable
 
-__all__ = ["SAMPLE", "Action", "EpisodeTrace", "Note", "Scene", "act", "trace_block"]
+__all__ = ["SAMPLE", "Action", "EpisodeTrace", "Note", "Scene", "act", "row_digest", "trace_block"]
 
 SAMPLE = Protocol((0.0, 0.25, 0.5, 0.75, 1.0), (0,))
 """What is traced where nothing else is said: the whole sweep in five steps, one seed."""
@@ -103,11 +106,13 @@ class Scene:
         environment: place in the evaluator's list.
         prepared: the environment itself.
         numbers: places of the questions that are played, None for all.
+        ignored: a line of the program whose prunes have no effect, None for none.
     """
 
     environment: int
     prepared: Prepared
     numbers: tuple[int, ...] | None = None
+    ignored: int | None = None
 
     @property
     def questions(self) -> tuple[int, ...]:
@@ -124,6 +129,7 @@ def trace_block(work: Work, beta: float, scene: Scene, child: Child) -> list[Epi
     prepared, questions, seeds = scene.prepared, scene.questions, work.protocol.seeds
     tables = [prepared.tables[q] for q in questions]
     more: dict[str, Any] = {"seeds": list(seeds), "signals": [table.signals for table in tables], "numbers": questions}
+    more["ignored"] = scene.ignored
     work.start(child, prepared.table_job(work, [beta], "trace", **more))
     child.send(prepared.packed if scene.numbers is None else pack_tables(tables))
     knobs_of(child.recv(MAX_SCHEDULE), 1)
@@ -135,6 +141,11 @@ def trace_block(work: Work, beta: float, scene: Scene, child: Child) -> list[Epi
     traces = [_trace(scene, beta, seed, q, parts, told[k]) for k, (seed, q) in enumerate(episodes)]
     parts.end()
     return traces
+
+
+def row_digest(traces: Sequence[EpisodeTrace]) -> int:
+    """What a screening's `EnvironmentResult.digests` holds for these episodes: all questions of one β and seed."""
+    return digest_of_row(np.array([trace.digest for trace in traces], dtype=np.int64))
 
 
 def _most_bytes(table: Table) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -15,13 +15,16 @@ from autotts.sandbox.text import printable
 from autotts.traces._table import Evidence
 from autotts.traces._walk import Walk, leader_of, questions_of, walk
 
-__all__ = ["Kind", "LineCredit", "credit", "credit_by_line", "gutter"]
+__all__ = ["Kind", "LineCredit", "credit", "credit_by_line", "gutter", "mean_over", "whole"]
 
 Kind = Literal["return", "action", "prune"]
 Place = tuple[int | None, Kind]
 
 MANY = 5
 """Episodes from which on a share of right ones is told: below, it would say which answer was right."""
+
+BUDGET = 0.25
+"""Share of the blame that a return has where the tokens spent could not have bought the right answer anyway."""
 
 _TEXT = 70
 
@@ -81,15 +84,17 @@ class _Account:
 def credit_by_line(traces: Sequence[EpisodeTrace], environments: Sequence[Environment]) -> list[LineCredit]:
     """Credit of every line that decided anything, the line that harms most first.
 
-    The alternatives, all on the same recorded branches and none run again: to a *return*, reading on to the ceiling
-    of branches and taking the majority (branches that were pruned stay so); to an *action*, returning at that moment
-    the leader of the answers revealed so far; to a *prune*, finishing that branch and adding its vote.
+    The alternatives, all on the same recorded branches and none run again: to a *return*, reading on to the ceiling of
+    branches and taking the majority (branches that were pruned stay so); to an *action*, returning at that moment the
+    leader of the answers revealed so far; to a *prune*, finishing that branch and adding its vote.
 
     Harm puts every episode that went wrong to one account at the most, in this order: the prunes of a line, if their
     branches' votes would have set it right (for a stop that follows a spoiled vote is not at fault); the return, if
-    reading on would have; the last action before which the leader was right. Taken off are the episodes that went
-    right and would not have without a line's prunes, without the return, or without the last action before which
-    the leader was not right. So a line is not blamed for what another has broken.
+    reading on would have; the last action before which the leader was right. A return counts in full if the tokens
+    that were spent, put into plain self-consistency, would have been right too; else it is above all the budget that
+    was small, and a quarter counts. Taken off are the episodes that went right and would not have without a line's
+    prunes, without the return (and by plain self-consistency), or without the last action before which the leader was
+    not right. So a line is not blamed for what another has broken, nor for a low β.
 
     Args:
         traces: of one program.
@@ -136,13 +141,14 @@ def _harm(walked: Walk, on: int) -> list[tuple[Place, float]]:
     undone = {line: recorded.right(walked.with_votes(votes)) for line, votes in kept.items()}
     if walked.right:
         won: list[tuple[Place, float]] = [((line, "prune"), -1.0) for line, right in undone.items() if not right]
-        won += [] if recorded.right(on) else [((trace.line, "return"), -1.0)]
+        alone = not recorded.right(on) and not recorded.right(walked.plain)
+        won += [((trace.line, "return"), -1.0)] if alone else []
         return won + [(place, -1.0) for place in _last_action(walked, leader_right=False)]
     guilty = [line for line, right in undone.items() if right]
     if guilty:
         return [((line, "prune"), 1 / len(guilty)) for line in guilty]
     if recorded.right(on):
-        return [((trace.line, "return"), 1.0)]
+        return [((trace.line, "return"), 1.0 if recorded.right(walked.plain) else BUDGET)]
     return [(place, 1.0) for place in _last_action(walked, leader_right=True)]
 
 
@@ -156,8 +162,8 @@ def _last_action(walked: Walk, leader_right: bool) -> list[Place]:
 
 def _credited(place: Place, account: _Account, n_episodes: int) -> LineCredit:
     line, kind = place
-    accuracy, accuracy_error = _mean(account.accuracy, account.count)
-    tokens, tokens_error = _mean(account.tokens, account.count)
+    accuracy, accuracy_error = mean_over(account.accuracy, account.count)
+    tokens, tokens_error = mean_over(account.tokens, account.count)
     return LineCredit(
         line,
         kind,
@@ -173,7 +179,7 @@ def _credited(place: Place, account: _Account, n_episodes: int) -> LineCredit:
     )
 
 
-def _mean(sums: dict[int, int], counts: dict[int, int]) -> tuple[float, float]:
+def mean_over(sums: Mapping[int, int], counts: Mapping[int, int]) -> tuple[float, float]:
     """Mean over decisions, and its standard error with questions as clusters (that of a ratio of sums)."""
     n, clusters = sum(counts.values()), len(counts)
     mean = sum(sums.values()) / n
@@ -181,6 +187,11 @@ def _mean(sums: dict[int, int], counts: dict[int, int]) -> tuple[float, float]:
         return mean, math.nan
     squares = sum((sums[c] - mean * counts[c]) ** 2 for c in counts)
     return mean, math.sqrt(clusters / (clusters - 1) * squares) / n
+
+
+def whole(figure: float) -> int | None:
+    """Rounded; None where it is not a number."""
+    return None if math.isnan(figure) else round(figure)
 
 
 # ---- for reading -------------------------------------------------------------------------------------------------
@@ -216,7 +227,8 @@ def credit(traces: Sequence[EpisodeTrace], environments: Sequence[Environment], 
         _COLUMNS,
         tuple(_row(c, lines) for c in found),
         (
-            "harm: points of the sample's accuracy that were lost at this line and at no other; below 0: won.",
+            "harm: points of the sample's accuracy that were lost at this line and at no other; below 0: won. A return "
+            "counts in full where plain self-consistency with the same tokens is right, else a quarter.",
             "Δ: what happened minus the alternative, mean over decisions. return: against reading on to the ceiling "
             "of branches and taking the majority. action: against returning, at that moment, the leader of the answers "
             "revealed so far. prune: against finishing that branch and adding its vote.",
@@ -238,7 +250,7 @@ def _row(c: LineCredit, lines: list[str]) -> tuple[str | int | float | None, ...
         c.accuracy if told else None,
         c.accuracy_error if told else None,
         round(c.tokens),
-        None if math.isnan(c.tokens_error) else round(c.tokens_error),
+        whole(c.tokens_error),
         100 * c.turned / c.decisions,
         100 * c.right_lost / c.decisions if told and c.kind == "prune" else None,
         text,

@@ -108,15 +108,31 @@ class Walk:
         """The majority of the finals of all branches up to the ceiling."""
         return leader_of([self.final(i) for i in range(len(self.order))])
 
+    @cached_property
+    def plain(self) -> int:
+        """The majority that the same tokens buy by reading the first branches to their ends (at least one)."""
+        left = self.trace.tokens
+        votes: list[int] = []
+        for i in range(len(self.order)):
+            left -= self.whole(i)
+            if votes and left < 0:
+                break
+            votes.append(self.final(i))
+        return leader_of(votes)
+
+    def whole(self, branch: int) -> int:
+        """Tokens of opening a branch and reading it to its end."""
+        table, interval = self.recorded.table, self.recorded.environment.interval
+        total = table.totals[self.order[branch]]
+        # Opening costs an interval, unless that is all there is.
+        return total if len(table.answers[self.order[branch]]) == 1 else max(interval, total)
+
     def rest(self, branch: int) -> int:
         """Tokens that reading a branch to its end would take from where the episode has left it."""
+        if branch >= len(self.depths):
+            return self.whole(branch)
         total, interval = self.recorded.table.totals[self.order[branch]], self.recorded.environment.interval
-        if branch < len(self.depths):
-            done = branch in self.finished
-            return 0 if done else max(0, total - interval * self.depths[branch])
-        # Opening costs an interval, unless that is all there is.
-        one = len(self.recorded.table.answers[self.order[branch]]) == 1
-        return total if one else interval + max(0, total - interval)
+        return 0 if branch in self.finished else max(0, total - interval * self.depths[branch])
 
     @cached_property
     def ballot(self) -> list[int]:
