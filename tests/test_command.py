@@ -316,7 +316,7 @@ if os.fork() == 0:
 def test_at_the_deadline_nothing_is_left_and_a_changed_file_counts(fake: Fake) -> None:
     fake(f"{HANG}time.sleep(300)")
     with pytest.raises(AgentTimeout, match="left controller"):
-        propose("agent mark-deadline", Purse(), proposal_seconds=3.0)
+        propose("agent mark-deadline", Purse(), proposal_seconds=2.5)
     assert alive("mark-deadline") == []
     fake(f"{HANG}{WRITE}time.sleep(300)")
     began = time.monotonic()
@@ -331,6 +331,12 @@ def test_what_an_agent_leaves_running_ends_with_it(fake: Fake) -> None:
     fake(f"{HANG}{WRITE}")
     assert propose("agent mark-background", Purse()).source == GOOD.format(n=3)
     assert alive("mark-background") == []
+
+
+def test_an_agent_that_kills_its_keeper_is_not_waited_for(fake: Fake) -> None:
+    fake("os.kill(os.getppid(), 9); time.sleep(1)")
+    with pytest.raises(AgentUnavailable, match="was killed"):
+        propose("agent", Purse())
 
 
 # ---- the repair --------------------------------------------------------------------------------------------------
@@ -426,7 +432,7 @@ def test_codex_tells_tokens_and_prices_tell_the_rest(fake: Fake, tmp_path: Path)
     assert propose("codex:m", purse).answer == "Hypothesis."
     assert purse.begun[0][3] is None
     ((_, _, counted, used, paid),) = purse.ended
-    assert counted == {"input": 600, "cache_read": 400, "output": 50}
+    assert counted == {"input": 600, "cache_read": 400, "cache_write": 0, "output": 50}
     assert (used, paid) == (1050, None)
     prices = tmp_path / "prices.json"
     prices.write_text(json.dumps({"command/codex:m": {"input": 1, "output": 10}}))

@@ -167,7 +167,9 @@ class Job:
 
 
 def _ending(ended: Ended) -> str:
-    return "gave no answer in time" if ended.timed_out else f"ended with exit code {ended.code}"
+    if ended.timed_out:
+        return "gave no answer in time"
+    return "was killed with what keeps it" if ended.code is None else f"ended with exit code {ended.code}"
 
 
 def _plain(text: str) -> str:

@@ -26,7 +26,7 @@ from types import FrameType
 
 __all__ = ["GRACE", "KILLING", "main", "remove"]
 
-GRACE = 3.0
+GRACE = 2.0
 """Seconds between the asking end (SIGTERM) and the hard one (SIGKILL)."""
 
 KILLING = 5.0

@@ -184,10 +184,12 @@ def _read_codex(out: str) -> Report:
         if kind == "turn.completed":
             told = row.get("usage")
             told = told if isinstance(told, dict) else {}
-            cached = _count(told, "cached_input_tokens")
+            # Tokens in are told with the cached ones among them.
+            read, written = _count(told, "cached_input_tokens"), _count(told, "cache_write_input_tokens")
             more = {
-                "input": max(0, _count(told, "input_tokens") - cached),
-                "cache_read": cached,
+                "input": max(0, _count(told, "input_tokens") - read - written),
+                "cache_read": read,
+                "cache_write": written,
                 "output": _count(told, "output_tokens"),
             }
             usage = {name: usage.get(name, 0) + count for name, count in more.items()} if told else usage

@@ -62,6 +62,7 @@ class _Tail(threading.Thread):
                 self._size += len(block)
                 while self._size - len(self._blocks[0]) >= MOST_OUTPUT:
                     self._size -= len(self._blocks.popleft())
+        self._stream.close()
 
     def text(self) -> str:
         self.join(1.0)
@@ -99,7 +100,7 @@ def run(words: Sequence[str], folder: Path, task: str, seconds: float) -> Ended:
         out, err = _attend(process, seconds)
         found = told.read()
     if not found:
-        return Ended(None, True, out, err)
+        return Ended(None, False, out, err)  # somebody killed the keeper
     ending = json.loads(found)
     return Ended(ending["code"], ending["ended"] == "timeout", out, err, ending["error"])
 
@@ -120,8 +121,6 @@ def _attend(process: subprocess.Popen[bytes], seconds: float) -> tuple[str, str]
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
-        texts = out.text(), err.text()
-        for stream in (process.stdin, process.stdout, process.stderr):
-            with contextlib.suppress(OSError):
-                stream.close()
-    return texts
+        with contextlib.suppress(OSError):
+            process.stdin.close()
+    return out.text(), err.text()
