@@ -73,7 +73,7 @@ class Brief:
 @contextmanager
 def folder() -> Iterator[Path]:
     """A fresh folder that nobody else can read; it is removed afterwards."""
-    path = tempfile.mkdtemp(prefix="autotts-")
+    path = tempfile.mkdtemp(prefix="autotts-command-")
     try:
         yield Path(path).resolve()
     finally:
