@@ -1,178 +1,37 @@
-"""Coding agents' command lines: fake ones, which really run as processes."""
+"""Coding agents as agents: folder, answers, repair, reports."""
 
 from __future__ import annotations
 
 import json
-import os
 import random
-import signal
-import stat
-import subprocess
-import sys
-import tempfile
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from autotts.agents import Candidate, Context, Settings, most_of
+from autotts.agents import Settings, most_of
 from autotts.agents.command import make_command
 from autotts.agents.command.process import MOST_OUTPUT, run
 from autotts.agents.command.workspace import START
 from autotts.errors import (
     AgentError,
-    AgentTimeout,
     AgentUnavailable,
     EmptyAnswer,
     InputError,
-    LimitReached,
     MalformedAnswer,
-    PolicyViolation,
 )
-from autotts.evaluation import Program, shipped
-from autotts.replay import save_environment
-from tests.small import small_environment
-
-AUTOTTS = [sys.executable, "-m", "autotts"]
-
-GOOD = '''"""Read {n} branches to the end."""
-
-from autotts.toolkit import majority
-
-
-def schedule(beta):
-    return {{"n": {n} + round(4 * beta)}}
-
-
-def solve(episode, knobs):
-    wave = episode.branches(knobs["n"])
-    episode.finish(episode.active)
-    return majority(episode.probe(wave), skip_unparsed=True)
-'''
-
-WRITE = f"open('controller.py', 'w').write({GOOD.format(n=3)!r})\n"
-
-
-class Purse:
-    """A purse of a test: what it was told."""
-
-    def __init__(self, *answers: str, seconds: float = float("inf"), admits: int = 9) -> None:
-        self.answers = list(answers)
-        self.begun: list[tuple[str, dict[str, str], int, float | None]] = []
-        self.ended: list[tuple[str, str, dict[str, int], int, float | None]] = []
-        self.seconds, self.admits = seconds, admits
-
-    def recorded(self) -> str | None:
-        return self.answers.pop(0) if self.answers else None
-
-    def begin(self, prompt: str, templates: Any, tokens: int, cost: float | None) -> int:
-        if len(self.begun) >= self.admits:
-            raise LimitReached("no room")
-        self.begun.append((prompt, dict(templates), tokens, cost))
-        return len(self.begun) - 1
-
-    def end(self, number: int, outcome: str, reply: str, usage: Any, tokens: int, cost: float | None) -> None:
-        assert number == len(self.ended)
-        self.ended.append((outcome, reply, dict(usage), tokens, cost))
-
-    def seconds_left(self) -> float:
-        return self.seconds
-
-
-class Bench:
-    """Refuses programs that say so; has one instrument, another that fails, and no others."""
-
-    def check(self, program: Program) -> None:
-        if "BROKEN" in program.source:
-            raise PolicyViolation("BROKEN is not allowed", 3)
-
-    def states(self, split_by: str | None) -> Any:
-        from autotts.traces._table import Evidence
-
-        return Evidence("The value of continuing")
-
-    def branches(self, feature: str | None) -> Any:
-        raise InputError("no branches here")
-
-    def __getattr__(self, name: str) -> Any:
-        def missing(*_: Any) -> None:
-            raise NotImplementedError
-
-        return missing
-
-
-def candidate(name: str, source: str, **more: Any) -> Candidate:
-    fields: dict[str, Any] = {
-        "id": name, "source": source, "idea": Program.from_source(source).idea, "agent": "person", "answer": "",
-        "outcome": "ok", "gain": 0.01, "gain_se": 0.004, "front": False, "round": 1, "slot": 0, "parents": (),
-        "points": ((0.0, 0.5, 1000.0),),
-    }  # fmt: skip
-    return Candidate(**{**fields, **more})
-
-
-CMC = candidate("cmc", shipped("cmc").source, agent="baseline", round=0, gain=0.0)
-PARENT = candidate("aaaaaaaaaa", GOOD.format(n=2))
-FAILED = candidate(
-    "bbbbbbbbbb", "x | y\n", outcome="Crashed", message="a|b", gain=None, gain_se=None, slot=1, points=()
-)
-
-
-def context(purse: Purse, parents: tuple[Candidate, ...] = (PARENT,)) -> Context:
-    return Context(2, 0, (CMC, PARENT, FAILED), parents, 0, Bench(), purse)  # type: ignore[arg-type]
+from tests.commands import GOOD, PARENT, WRITE, Fake, Purse, context, fakes, propose, scratch_folder
 
 
 @pytest.fixture(autouse=True)
 def scratch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """Temporary folders are made here, and none is left."""
-    place = tmp_path / "scratch"
-    place.mkdir()
-    monkeypatch.setenv("TMPDIR", str(place))
-    monkeypatch.setattr(tempfile, "tempdir", None)
-    yield place
-    deadline = time.monotonic() + 10
-    while list(place.iterdir()) and time.monotonic() < deadline:
-        time.sleep(0.1)
-    assert list(place.iterdir()) == []
-
-
-Fake = Callable[..., str]
+    yield from scratch_folder(tmp_path, monkeypatch)
 
 
 @pytest.fixture
 def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Fake:
-    """Writes a program that stands for a coding agent and puts it on PATH; its path."""
-    bin_ = tmp_path / "bin"
-    bin_.mkdir()
-    monkeypatch.setenv("PATH", f"{bin_}:{os.environ['PATH']}")
-
-    def make(body: str, name: str = "agent") -> str:
-        path = bin_ / name
-        path.write_text(f"#!{sys.executable}\nimport json, os, sys, time, subprocess, signal\n{body}")
-        path.chmod(0o755)
-        return str(path)
-
-    return make
-
-
-def propose(name: str, purse: Purse, **settings: Any) -> Any:
-    agent = make_command(name, Settings(**{"proposal_seconds": 30.0, **settings}))
-    return agent.propose(context(purse), random.Random(0))
-
-
-def alive(marker: str) -> list[str]:
-    """Processes whose command line holds a text."""
-    found = []
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                words = (entry / "cmdline").read_bytes()
-            except OSError:
-                continue
-            if marker.encode() in words:
-                found.append(words.decode(errors="replace"))
-    return found
+    return fakes(tmp_path, monkeypatch)
 
 
 # ---- the folder and the answer -----------------------------------------------------------------------------------
@@ -296,47 +155,6 @@ def test_a_long_task_comes_by_its_file(fake: Fake, tmp_path: Path) -> None:
     words, given = line.command("x" * 200_000, tmp_path / "TASK.md", tmp_path, None)
     assert words[1] == f"Read {tmp_path / 'TASK.md'}: it is your task, to the letter."
     assert given == ""
-
-
-# ---- the end of a process ----------------------------------------------------------------------------------------
-
-HANG = """
-marker = sys.argv[1]
-script = "import time, signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(300)"
-subprocess.Popen([sys.executable, "-c", script, marker])
-subprocess.Popen([sys.executable, "-c", script, marker], start_new_session=True)
-if os.fork() == 0:
-    os.setsid()
-    if os.fork() == 0:
-        os.execv(sys.executable, [sys.executable, "-c", script, marker])
-    os._exit(0)
-"""
-
-
-def test_at_the_deadline_nothing_is_left_and_a_changed_file_counts(fake: Fake) -> None:
-    fake(f"{HANG}time.sleep(300)")
-    with pytest.raises(AgentTimeout, match="left controller"):
-        propose("agent mark-deadline", Purse(), proposal_seconds=2.5)
-    assert alive("mark-deadline") == []
-    fake(f"{HANG}{WRITE}time.sleep(300)")
-    began = time.monotonic()
-    made = propose("agent mark-changed", Purse(seconds=3.0))
-    assert time.monotonic() - began < 15
-    assert made.source == GOOD.format(n=3)
-    assert "ended after 3 s" in made.answer
-    assert alive("mark-changed") == []
-
-
-def test_what_an_agent_leaves_running_ends_with_it(fake: Fake) -> None:
-    fake(f"{HANG}{WRITE}")
-    assert propose("agent mark-background", Purse()).source == GOOD.format(n=3)
-    assert alive("mark-background") == []
-
-
-def test_an_agent_that_kills_its_keeper_is_not_waited_for(fake: Fake) -> None:
-    fake("os.kill(os.getppid(), 9); time.sleep(1)")
-    with pytest.raises(AgentUnavailable, match="was killed"):
-        propose("agent", Purse())
 
 
 # ---- the repair --------------------------------------------------------------------------------------------------
@@ -467,81 +285,3 @@ def test_the_most_is_known_where_somebody_keeps_it(fake: Fake) -> None:
         fake("", name)
     found = [most_of(make_command(name, Settings(proposal_tokens=10))) for name in ("claude", "codex", "agent")]
     assert found == [(10, 6.0), (10, None), (10, None)]
-
-
-# ---- a whole search ----------------------------------------------------------------------------------------------
-
-COUNTING = f"""
-place = os.environ['COUNT_FILE']
-with open(place, 'a') as file:
-    file.write('x')
-n = len(open(place).read())
-if n == 2 and os.environ.get('HANG'):
-{HANG.replace("sys.argv[1]", "'mark-search'").replace(chr(10), chr(10) + "    ")}
-    time.sleep(300)
-open('controller.py', 'w').write({GOOD!r}.format(n=n))
-"""
-
-
-def autotts(*args: str, cwd: Path, code: int = 0) -> str:
-    done = subprocess.run([*AUTOTTS, *args], cwd=cwd, capture_output=True, text=True, timeout=120)
-    assert done.returncode == code, done.stdout + done.stderr
-    return done.stdout + done.stderr
-
-
-def search_args(*more: str) -> list[str]:
-    small = ["--rounds", "1", "--proposals-per-round", "3", "--seeds", "2", "--screen-seeds", "1", "--betas", "3"]
-    return ["search", "--env", "tiny.jsonl", *small, "--workers", "1", *more]
-
-
-@pytest.fixture
-def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    save_environment(small_environment(questions=4), tmp_path / "tiny.jsonl")
-    monkeypatch.setenv("COUNT_FILE", str(tmp_path / "count"))
-    return tmp_path
-
-
-def proposed(world: Path) -> list[Any]:
-    rows = json.loads(autotts("list", "--archive", "a.db", "--json", cwd=world))
-    return [row for row in rows if row["round"]]
-
-
-def test_a_small_search_with_a_command(fake: Fake, world: Path) -> None:
-    path = fake(COUNTING)
-    name = f"command/{path} --flag"
-    plan = autotts(*search_args("--agent", name, "--dry-run"), cwd=world)
-    assert "price unknown" in plan
-    refused = autotts(*search_args("--agent", name, "--max-cost", "5", "--archive", "a.db"), cwd=world, code=2)
-    assert "price" in refused
-    out = autotts(*search_args("--agent", name, "--archive", "a.db"), cwd=world)
-    assert str(world / "scratch") not in out
-    rows = proposed(world)
-    assert [(row["agent"], row["outcome"], row["idea"]) for row in rows] == [
-        (name, "ok", f"Read {n} branches to the end.") for n in (1, 2, 3)
-    ]
-
-
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
-def test_a_search_that_is_killed_leaves_nothing_and_goes_on(
-    fake: Fake, world: Path, monkeypatch: pytest.MonkeyPatch, number: int
-) -> None:
-    path = fake(COUNTING)
-    args = search_args("--agent", f"command/{path}", "--archive", "a.db")
-    monkeypatch.setenv("HANG", "1")
-    process = subprocess.Popen([*AUTOTTS, *args], cwd=world, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    deadline = time.monotonic() + 60
-    while len(alive("mark-search")) < 3 and time.monotonic() < deadline and process.poll() is None:
-        time.sleep(0.1)
-    assert len(alive("mark-search")) >= 3
-    assert any(stat.S_ISDIR(entry.lstat().st_mode) for entry in (world / "scratch").iterdir())
-    process.send_signal(number)
-    process.wait(timeout=60)
-    deadline = time.monotonic() + 10
-    while (alive("mark-search") or list((world / "scratch").iterdir())) and time.monotonic() < deadline:
-        time.sleep(0.1)
-    assert alive("mark-search") == []
-    assert list((world / "scratch").iterdir()) == []
-    monkeypatch.delenv("HANG")
-    autotts("resume", "run-1", "--archive", "a.db", cwd=world)
-    # The first slot was not asked for again, the second was, and counts both times.
-    assert [row["idea"] for row in proposed(world)] == [f"Read {n} branches to the end." for n in (1, 3, 4)]
