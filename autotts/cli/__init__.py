@@ -24,6 +24,7 @@ _COMMANDS = {
     "export": "autotts.cli.archive:export",
     "front": "autotts.cli.archive:front",
     "list": "autotts.cli.archive:list_",
+    "mcp": "autotts.cli.mcp:mcp",
     "prompts": "autotts.cli.prompts:prompts",
     "resume": "autotts.cli.search:resume",
     "score": "autotts.cli.score:score",
