@@ -105,9 +105,14 @@ class Desk:
                 self._busy = False
         except KeyboardInterrupt:
             code = 0 if self._left else 130
-        finally:
-            self._closing = True
+        except Exception:
+            traceback.print_exc()
+            code = 1
+        self._closing = True
+        try:
             state = served.close()
+        except AutoTTSError as error:
+            state, code = f"its end is not written down ({error})", 1
         print(f"run {self.run}: {state}", file=sys.stderr, flush=True)
         return code
 
