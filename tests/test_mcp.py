@@ -9,6 +9,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import AsyncIterator, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -446,12 +447,17 @@ def test_time_is_a_limit_too(world: Path) -> None:
 
 def test_a_run_is_served_once(world: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "PATIENCE", 0.0)
+    monkeypatch.setattr(tempfile, "tempdir", str(world))
     place = str(world / "a.db")
     twice = pytest.raises(InputError, match="another `autotts mcp` serves this run")
     with alone(place, "r"), alone(place, "s"), twice, alone(place, "r"):
         pass
     with alone(place, "r"):
         pass
+    before = set(Path(tempfile.gettempdir()).glob("autotts-*.lock"))
+    with alone(place, "t"):
+        (made,) = set(Path(tempfile.gettempdir()).glob("autotts-*.lock")) - before
+    assert not made.exists()
 
 
 def test_what_is_not_said_is_the_run_s_own() -> None:

@@ -135,22 +135,29 @@ def alone(archive: str, run: str) -> Iterator[None]:
     place = archive if "://" in archive else str(Path(archive).expanduser().resolve())
     key = hashlib.sha256(f"{place}\0{run}".encode()).hexdigest()[:24]
     path = Path(tempfile.gettempdir()) / f"autotts-{os.getuid()}-{key}.lock"
-    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+    deadline = time.monotonic() + PATIENCE
+    while (handle := _locked(path)) is None:
+        if time.monotonic() > deadline:
+            raise InputError(f"--run {run}: another `autotts mcp` serves this run; end it, or give another name")
+        time.sleep(0.1)
     try:
-        deadline = time.monotonic() + PATIENCE
-        while True:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() > deadline:
-                    raise InputError(
-                        f"--run {run}: another `autotts mcp` serves this run; end it, or give another name"
-                    ) from None
-                time.sleep(0.1)
         yield
     finally:
+        path.unlink(missing_ok=True)
         os.close(handle)
+
+
+def _locked(path: Path) -> int | None:
+    """A descriptor of the locked file; None where another process has it, or took it away while we waited."""
+    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if os.path.samestat(os.fstat(handle), path.lstat()):
+            return handle
+    except (BlockingIOError, FileNotFoundError):
+        pass
+    os.close(handle)
+    return None
 
 
 @dataclass
