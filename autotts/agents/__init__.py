@@ -73,6 +73,11 @@ def make_agent(name: str, settings: Settings | None = None, archive: Archive | N
         if point.name == f"agent.{name}":
             agent: Agent = point.load()()
             return agent
+    if name == "mcp":
+        raise InputError(
+            "mcp: the programs of such a run come from a coding agent of yours; `autotts mcp --run NAME` starts it and "
+            "goes on with it"
+        )
     kind, slash, rest = name.partition("/")
     if not slash or not rest:
         raise InputError(

@@ -63,7 +63,8 @@ class Toolbox:
 
     # ---- what a model sees of them -----------------------------------------------------------------------------
 
-    def tools(self) -> tuple[Tool, ...]:
+    @staticmethod
+    def tools() -> tuple[Tool, ...]:
         """Names, descriptions and schemas, always in the same order."""
         return tuple(Tool(name, text, _schema(fields, needed)) for name, (text, fields, needed, _) in _TOOLS.items())
 
@@ -205,6 +206,10 @@ class Toolbox:
         self.drafts.append((text, draft))
         left = self.most_drafts - len(self.drafts)
         return f"draft-{len(self.drafts)} ({left} measurements left)\n{draft.text}"
+
+    def restore(self, draft: Draft, source: str = "", base: str = "", edits: str = "") -> None:
+        """Take in a draft that was measured before the session was interrupted."""
+        self.drafts.append((self._source(source, base, edits), draft))
 
     def submit(self, draft: str = "", source: str = "", base: str = "", edits: str = "", parents: str = "") -> str:
         """Hand in the program; the session ends."""

@@ -26,6 +26,7 @@ _COMMANDS = {
     "front": "autotts.cli.archive:front",
     "inspect": "autotts.cli.inspect:inspect",
     "list": "autotts.cli.archive:list_",
+    "mcp": "autotts.cli.mcp:mcp",
     "prompts": "autotts.cli.prompts:prompts",
     "resume": "autotts.cli.search:resume",
     "score": "autotts.cli.score:score",

@@ -13,11 +13,18 @@ from autotts.agents import Settings
 from autotts.cli._common import option, prompts_option
 from autotts.search import Limits
 
-__all__ = ["limit_options", "model_options"]
+__all__ = ["limit_options", "max_proposals_option", "max_time_option", "model_options"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 _MOST = 10**12
+
+max_time_option = option(
+    "--max-time", type=click.FloatRange(0), default=None, metavar="SECONDS", help="That the run takes."
+)
+max_proposals_option = option(
+    "--max-proposals", type=click.IntRange(0, _MOST), default=None, help="That agents are asked for."
+)
 
 
 def limit_options(command: F) -> F:
@@ -37,8 +44,8 @@ def limit_options(command: F) -> F:
     ceilings = (
         option("--max-cost", type=click.FloatRange(0), default=None, metavar="DOLLARS", help="Of all model calls."),
         option("--max-tokens", type=click.IntRange(0, _MOST), default=None, help="Of all model calls, in and out."),
-        option("--max-time", type=click.FloatRange(0), default=None, metavar="SECONDS", help="That the run takes."),
-        option("--max-proposals", type=click.IntRange(0, _MOST), default=None, help="That agents are asked for."),
+        max_time_option,
+        max_proposals_option,
     )
     return _all(ceilings, cast(F, limited))
 

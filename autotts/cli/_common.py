@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import functools
+import glob
 import json
 import math
 import os
+import re
 import shlex
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -20,8 +22,10 @@ from autotts.ui.console import PlainConsole
 
 __all__ = [
     "MOST_SEEDS",
+    "absolute",
     "archive_exists",
     "archive_option",
+    "check_run_name",
     "console",
     "env_option",
     "equivalence_option",
@@ -40,6 +44,9 @@ DEFAULT_ARCHIVE = "./autotts.db"
 EMBEDDED = "synthetic:search"
 MOST_SEEDS = 100_000
 """Far beyond any use; a typing error must not become a list that fills the memory."""
+
+RUN_NAME = re.compile(r"[A-Za-z0-9._][A-Za-z0-9._-]{0,99}")
+"""A run's name is typed in commands, so it needs no quotes and is no option."""
 
 
 class _Option(click.Option):
@@ -123,6 +130,26 @@ def sandbox_options(command: F) -> F:
 def archive_exists(archive: str) -> bool:
     """Whether there is one at this path; at a URL the database itself says so."""
     return "://" in archive or Path(archive).expanduser().exists()
+
+
+def absolute(pattern: str) -> str:
+    """The same files or glob, wherever it is read from; names of embedded environments stay as they are."""
+    path = Path(pattern).expanduser()
+    if pattern.startswith("synthetic:") or path.is_absolute():
+        return pattern
+    if path.exists() or not glob.has_magic(pattern):
+        return str(path.absolute())
+    return str(Path(glob.escape(str(Path.cwd()))) / path)
+
+
+def check_run_name(name: str | None) -> None:
+    """Refuse a name that a command could not be given as it is.
+
+    Raises:
+        InputError: with what a name may have.
+    """
+    if name is not None and not RUN_NAME.fullmatch(name):
+        raise InputError(f"--run {name!r}: a name has letters, digits, '.', '_' and '-', and no '-' in front")
 
 
 def load_all(patterns: Sequence[str], equivalence: str | None) -> list[Environment]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import glob
-import re
 import shlex
 import signal
 from collections.abc import Iterator
@@ -21,7 +19,9 @@ from autotts.cli._agents import limit_options, model_options
 from autotts.cli._common import (
     EMBEDDED,
     MOST_SEEDS,
+    absolute,
     archive_option,
+    check_run_name,
     console,
     env_option,
     equivalence_option,
@@ -44,8 +44,6 @@ from autotts.ui.progress import Mode, make_display
 __all__ = ["resume", "search"]
 
 MOST_SLOTS = 100_000
-RUN_NAME = re.compile(r"[A-Za-z0-9._][A-Za-z0-9._-]{0,99}")
-"""A run's name is typed in commands, so it needs no quotes and is no option."""
 
 display_option = option(
     "--display", type=click.Choice(["rich", "plain", "none"]), default=None, help="[default: rich on a terminal]"
@@ -114,10 +112,9 @@ def search(
         screen_seeds = min(Config.screen_seeds, seeds)
     elif screen_seeds > seeds:
         raise InputError(f"--screen-seeds {screen_seeds}: at most as many as --seeds ({seeds})")
-    if run_name is not None and not RUN_NAME.fullmatch(run_name):
-        raise InputError(f"--run {run_name!r}: a name has letters, digits, '.', '_' and '-', and no '-' in front")
+    check_run_name(run_name)
     # `resume` may be called from anywhere, so the run keeps what it searches by absolute paths.
-    envs = tuple(map(_absolute, env_patterns)) or (EMBEDDED,)
+    envs = tuple(map(absolute, env_patterns)) or (EMBEDDED,)
     names = agents or Config.agents
     shape = names, rounds, proposals_per_round, seed, betas, seeds, screen_seeds, envs, equivalence
     config = Config(*shape, settings=settings, limits=limits)
@@ -129,16 +126,6 @@ def search(
     with Archive(archive) as store:
         name = start_run(store, run_name, config, environments)
         return _go(store, name, archive, workers, isolating, display, as_json)
-
-
-def _absolute(pattern: str) -> str:
-    """The same files or glob, wherever it is read from; names of embedded environments stay as they are."""
-    path = Path(pattern).expanduser()
-    if pattern.startswith("synthetic:") or path.is_absolute():
-        return pattern
-    if path.exists() or not glob.has_magic(pattern):
-        return str(path.absolute())
-    return str(Path(glob.escape(str(Path.cwd()))) / path)
 
 
 @click.command()

@@ -10,7 +10,7 @@ from dataclasses import asdict, replace
 from importlib.metadata import version
 from typing import Any
 
-from autotts.agents import make_agent
+from autotts.agents import Agent, make_agent
 from autotts.archive import Archive, EnvironmentRef, Run
 from autotts.archive.selection import ParetoSelector
 from autotts.errors import InputError
@@ -73,13 +73,19 @@ def default_selector(environments: Sequence[Environment]) -> ParetoSelector:
 
 @contextmanager
 def open_run(
-    archive: Archive, name: str, workers: int, limits: Limits | None = None, **options: Any
+    archive: Archive,
+    name: str,
+    workers: int,
+    limits: Limits | None = None,
+    agents: Sequence[Agent] | None = None,
+    **options: Any,
 ) -> Iterator[Search]:
     """A stored run, ready to go (on).
 
     Args:
         archive, name: where it is kept, and under which name.
         limits: that replace the run's own, as far as they say something.
+        agents: in place of those that the run names, for one that cannot be made by its name.
         workers, options: see `Evaluator`.
 
     Raises:
@@ -89,7 +95,8 @@ def open_run(
     config = Config.from_json(run.config)
     if limits is not None:
         config = replace(config, limits=limits.over(config.limits))
-    agents = [make_agent(agent, config.settings, archive) for agent in config.agents]
+    if agents is None:
+        agents = [make_agent(agent, config.settings, archive) for agent in config.agents]
     environments = load_environments(list(config.envs), equivalence=config.equivalence)
     found = [environment.hash for environment in environments]
     if found != [ref.hash for ref in run.environments]:
