@@ -11,9 +11,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from autotts.agents import Agent, Candidate, Context, Proposal, make_agent
+    from autotts.agents import Agent, Candidate, Context, MockAgent, Proposal, Settings, make_agent
     from autotts.archive import Archive
-    from autotts.errors import AutoTTSError, InputError, ProgramError
+    from autotts.errors import AgentError, AutoTTSError, InputError, LimitReached, ProgramError
     from autotts.evaluation import Curve, EnvironmentResult, Evaluator, Program, Protocol, load_program, shipped
     from autotts.replay import (
         UNPARSED,
@@ -27,13 +27,15 @@ if TYPE_CHECKING:
         synthetic_environments,
     )
     from autotts.sandbox import Limits, Sandbox
-    from autotts.search import Config, Search, default_selector, open_run, start_run
+    from autotts.search import Budget, Config, Search, default_selector, open_run, start_run
 
 __all__ = [
     "UNPARSED",
     "Agent",
+    "AgentError",
     "Archive",
     "AutoTTSError",
+    "Budget",
     "Candidate",
     "Config",
     "Context",
@@ -43,7 +45,9 @@ __all__ = [
     "Episode",
     "Evaluator",
     "InputError",
+    "LimitReached",
     "Limits",
+    "MockAgent",
     "Program",
     "ProgramError",
     "Proposal",
@@ -51,6 +55,7 @@ __all__ = [
     "Question",
     "Sandbox",
     "Search",
+    "Settings",
     "Trajectory",
     "default_selector",
     "load_environment",
@@ -65,14 +70,14 @@ __all__ = [
 ]
 
 _ROOMS = {
-    "agents": "Agent Candidate Context Proposal make_agent",
+    "agents": "Agent Candidate Context MockAgent Proposal Settings make_agent",
     "archive": "Archive",
-    "errors": "AutoTTSError InputError ProgramError",
+    "errors": "AgentError AutoTTSError InputError LimitReached ProgramError",
     "evaluation": "Curve EnvironmentResult Evaluator Program Protocol load_program shipped",
     "replay": "UNPARSED Environment Episode Question Trajectory load_environment load_environments save_environment "
     "synthetic_environments",
     "sandbox": "Limits Sandbox",
-    "search": "Config Search default_selector open_run start_run",
+    "search": "Budget Config Search default_selector open_run start_run",
 }
 _ROOM_OF = {name: room for room, names in _ROOMS.items() for name in names.split()}
 

@@ -30,7 +30,7 @@ from autotts.errors import (
     Refused,
     Truncated,
 )
-from autotts.search import Limits, spending
+from autotts.search import Budget, spending
 from tests.scripted import calls, fenced, good, model_agent, says, small_search
 
 # ---- answers -----------------------------------------------------------------------------------------------------
@@ -506,7 +506,7 @@ def test_a_budget_is_a_ceiling_that_counts_on_when_a_run_goes_on(tmp_path: Path)
     steps = [says(fenced(good(n)), input=10_000, output=1000) for n in range(1, 9)]
     settings: dict[str, Any] = {"prices": priced(tmp_path), "answer_tokens": 1000}
     agent, model = model_agent(steps, **settings)
-    options: dict[str, Any] = {"rounds": 8, "limits": Limits(cost=0.5)}
+    options: dict[str, Any] = {"rounds": 8, "budget": Budget(cost=0.5)}
     with small_search(tmp_path / "a.db", [agent], **options) as search:
         with pytest.raises(LimitReached, match=r"--max-cost 0.5: \$0\.\d+ is spent, and the next call may cost"):
             search.go()
@@ -519,24 +519,24 @@ def test_a_budget_is_a_ceiling_that_counts_on_when_a_run_goes_on(tmp_path: Path)
         search.go()
     assert model.asked == []
     agent, model = model_agent(steps[done:], **settings)
-    with small_search(tmp_path / "a.db", [agent], rounds=8, limits=Limits(cost=50)) as search:
+    with small_search(tmp_path / "a.db", [agent], rounds=8, budget=Budget(cost=50)) as search:
         search.go()
     assert len(model.asked) == 8 - done
 
 
 @pytest.mark.parametrize(
-    ("limits", "words", "asked"),
+    ("budget", "words", "asked"),
     [
-        (Limits(tokens=100), "--max-tokens 100: 0 are spent, and the next call may take", 0),
-        (Limits(proposals=1), "--max-proposals 1", 1),
-        (Limits(time=0.0), "--max-time 0", 0),
-        (Limits(cost=5.0), "the price of a call is unknown", 0),
+        (Budget(tokens=100), "--max-tokens 100: 0 are spent, and the next call may take", 0),
+        (Budget(proposals=1), "--max-proposals 1", 1),
+        (Budget(time=0.0), "--max-time 0", 0),
+        (Budget(cost=5.0), "the price of a call is unknown", 0),
     ],
 )
-def test_a_limit_ends_a_search_and_says_which(tmp_path: Path, limits: Limits, words: str, asked: int) -> None:
+def test_a_limit_ends_a_search_and_says_which(tmp_path: Path, budget: Budget, words: str, asked: int) -> None:
     agent, model = model_agent([says(fenced(good(n))) for n in (1, 2, 3)])
     found = pytest.raises(LimitReached, match=words)
-    with small_search(tmp_path / "a.db", [agent], rounds=3, limits=limits) as search, found:
+    with small_search(tmp_path / "a.db", [agent], rounds=3, budget=budget) as search, found:
         search.go()
     assert len(model.asked) == asked
 

@@ -66,6 +66,18 @@ def test_the_prompts_page_runs_as_written(tmp_path: Path) -> None:
     assert all(f"| `{name}` | " in text and all(f"`{v}`" in text for v in VARIABLES[name]) for name in VARIABLES)
 
 
+@pytest.mark.parametrize("page", ["agents", "evidence"])
+def test_the_pages_on_agents_and_evidence_run_as_written(page: str, tmp_path: Path) -> None:
+    text = (ROOT / "docs" / f"{page}.md").read_text()
+    environment = {**os.environ, **SMALL, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    written = commands(text, "run")
+    assert len(written) > 3
+    for command in written:
+        done = subprocess.run(command, shell=True, cwd=tmp_path, capture_output=True, text=True, env=environment)
+        assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+        assert done.stdout or "--display none" in command
+
+
 def test_the_library_page_runs_as_written(tmp_path: Path) -> None:
     text = (ROOT / "docs" / "library.md").read_text()
     blocks: list[str] = re.findall(r"<!-- python -->\n```python\n(.*?)```", text, re.S)

@@ -26,7 +26,7 @@ from autotts.archive import Archive
 from autotts.errors import InputError, LimitReached, SandboxError
 from autotts.evaluation import Program
 from autotts.replay import save_environment
-from autotts.search import BASELINES, Limits, open_run
+from autotts.search import BASELINES, Budget, open_run
 from autotts.search import serving as module
 from autotts.search.serving import Guest, Served, alone, guest_config, start_guest_run
 from autotts.traces.bench import Bench, Draft
@@ -386,10 +386,10 @@ def start(archive: Archive, world: Path) -> str:
 
 
 @contextmanager
-def served(world: Path, limits: Limits | None = None) -> Iterator[Served]:
+def served(world: Path, budget: Budget | None = None) -> Iterator[Served]:
     with (
         Archive(str(world / "a.db")) as archive,
-        open_run(archive, start(archive, world), 1, limits, [Guest()]) as search,
+        open_run(archive, start(archive, world), 1, budget, [Guest()]) as search,
     ):
         yield Served(search)
 
@@ -438,7 +438,7 @@ def test_what_autotts_could_not_evaluate_is_evaluated_with_the_next_call(
 
 
 def test_time_is_a_limit_too(world: Path) -> None:
-    with served(world, Limits(time=0.0)) as desk:
+    with served(world, Budget(time=0.0)) as desk:
         assert "0.4" in desk.call("history", {})
         with pytest.raises(LimitReached, match="--max-time"):
             desk.call("submit", {"source": HEALTHY})

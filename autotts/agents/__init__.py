@@ -7,12 +7,24 @@ from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any, Literal
 
 from autotts.agents._base import Agent, Candidate, Context, Proposal, Purse
+from autotts.agents.mock import MockAgent
 from autotts.errors import InputError
 
 if TYPE_CHECKING:
     from autotts.archive import Archive
 
-__all__ = ["Agent", "Candidate", "Context", "Mode", "Proposal", "Purse", "Settings", "make_agent", "most_of"]
+__all__ = [
+    "Agent",
+    "Candidate",
+    "Context",
+    "MockAgent",
+    "Mode",
+    "Proposal",
+    "Purse",
+    "Settings",
+    "make_agent",
+    "most_of",
+]
 
 Mode = Literal["auto", "single", "session"]
 

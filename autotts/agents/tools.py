@@ -143,6 +143,10 @@ class Toolbox:
         """Credit per source line."""
         return self.bench.credit(self._program(program)).text()
 
+    def without_prunes(self, program: str, line: int) -> str:
+        """A line's prunes ignored."""
+        return self.bench.without_prunes(self._program(program), line).text()
+
     def failures(self, program: str) -> str:
         """Failure kinds."""
         return self.bench.failures(self._program(program)).text()
@@ -260,6 +264,13 @@ _TOOLS: dict[str, tuple[str, _Fields, tuple[str, ...], Callable[..., str]]] = {
         {"program": _PROGRAM},
         ("program",),
         Toolbox.credit,
+    ),
+    "without_prunes": (
+        "What the prunes of a line really do: the program run again with them ignored, as a paired difference. For a "
+        "line that credit makes suspect.",
+        {"program": _PROGRAM, "line": {"type": "integer"}},
+        ("program", "line"),
+        Toolbox.without_prunes,
     ),
     "failures": (
         "Why a program's episodes went wrong or cost too much: failure kinds with counts, tokens and examples.",

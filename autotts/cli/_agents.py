@@ -11,7 +11,7 @@ import click
 
 from autotts.agents import Settings
 from autotts.cli._common import option, prompts_option
-from autotts.search import Limits
+from autotts.search import Budget
 
 __all__ = ["limit_options", "max_proposals_option", "max_time_option", "model_options"]
 
@@ -28,7 +28,7 @@ max_proposals_option = option(
 
 
 def limit_options(command: F) -> F:
-    """`--max-cost`, `--max-tokens`, `--max-time`, `--max-proposals`; the command gets `limits`."""
+    """`--max-cost`, `--max-tokens`, `--max-time`, `--max-proposals`; the command gets `budget`."""
 
     @functools.wraps(command)
     def limited(
@@ -39,7 +39,7 @@ def limit_options(command: F) -> F:
         max_proposals: int | None,
         **kwargs: Any,
     ) -> Any:
-        return command(*args, limits=Limits(max_cost, max_tokens, max_time, max_proposals), **kwargs)
+        return command(*args, budget=Budget(max_cost, max_tokens, max_time, max_proposals), **kwargs)
 
     ceilings = (
         option("--max-cost", type=click.FloatRange(0), default=None, metavar="DOLLARS", help="Of all model calls."),

@@ -25,7 +25,7 @@ from autotts.cli._common import (
 )
 from autotts.errors import InputError
 from autotts.evaluation import MOST_BETAS
-from autotts.search import Config, Event, Limits, SearchStarted, open_run
+from autotts.search import Budget, Config, Event, SearchStarted, open_run
 from autotts.search.serving import Guest, Served, alone, start_guest_run
 from autotts.ui.progress import make_display
 
@@ -88,20 +88,20 @@ def mcp(
             raise
         raise InputError("autotts mcp needs the package mcp, version 2: pip install 'autotts[mcp]'") from error
     check_run_name(run_name)
-    limits = Limits(time=max_time, proposals=max_proposals)
+    budget = Budget(time=max_time, proposals=max_proposals)
     given: dict[str, Any] = {
         "seed": seed,
         "seeds": seeds,
         "screen_seeds": screen_seeds,
         "betas": betas,
         "equivalence": equivalence,
-        "limits": limits,
+        "budget": budget,
         "envs": tuple(map(absolute, env_patterns)) or None,
     }
     with Archive(archive) as store:
         name = start_guest_run(store, run_name, given, (EMBEDDED,), lambda c: load_all(c.envs, c.equivalence))
         desk = Desk(name)
-        with alone(archive, name), open_run(store, name, workers, limits, [Guest()], **isolating) as search:
+        with alone(archive, name), open_run(store, name, workers, budget, [Guest()], **isolating) as search:
             print(f"run {name}: serving by MCP until the client leaves", file=sys.stderr, flush=True)
             with make_display("plain", console(stderr=True)) as shown:
 

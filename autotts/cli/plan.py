@@ -11,7 +11,7 @@ from autotts.agents import Agent, Settings, make_agent, most_of
 from autotts.archive import Archive
 from autotts.cli._common import console, print_json
 from autotts.errors import InputError
-from autotts.search import Config, Limits
+from autotts.search import Budget, Config
 
 __all__ = ["affordable", "make_agents", "show_plan"]
 
@@ -28,18 +28,18 @@ def make_agents(names: Sequence[str], settings: Settings, archive: str) -> list[
         return [make_agent(name, settings, store) for name in names]
 
 
-def affordable(agents: Sequence[Agent], limits: Limits) -> None:
+def affordable(agents: Sequence[Agent], budget: Budget) -> None:
     """Refuse a ceiling of dollars where nobody knows what a call costs.
 
     Raises:
         InputError: a price is unknown.
     """
-    if limits.cost is None:
+    if budget.cost is None:
         return
     for agent in agents:
         if most_of(agent)[1] is None:
             raise InputError(
-                f"--max-cost {limits.cost:g}: the price of {agent.name} is unknown, so no such ceiling could "
+                f"--max-cost {budget.cost:g}: the price of {agent.name} is unknown, so no such ceiling could "
                 f'be kept; give it with --prices FILE, {{"{agent.name}": {{"input": 0, "output": 0}}}} in dollars a '
                 "million tokens, or use --max-tokens"
             )
@@ -63,23 +63,23 @@ class _Line:
 def show_plan(config: Config, agents: Sequence[Agent], as_json: bool) -> int:
     """Print what the run would ask, cost and take at most."""
     slots = config.rounds * config.proposals_per_round
-    if config.limits.proposals is not None:
-        slots = min(slots, config.limits.proposals)
+    if config.budget.proposals is not None:
+        slots = min(slots, config.budget.proposals)
     lines = []
     for k, agent in enumerate(agents):
         n = len(range(k, slots, len(agents)))
         tokens, dollars = most_of(agent)
         calls = int(getattr(agent, "calls", 0))
         lines.append(_Line(agent.name, n, n * calls, n * tokens, None if dollars is None else n * dollars))
-    limits, known = config.limits, [line.dollars for line in lines if line.dollars is not None]
+    budget, known = config.budget, [line.dollars for line in lines if line.dollars is not None]
     tokens, cost = sum(line.tokens for line in lines), sum(known) if len(known) == len(lines) else None
-    if limits.tokens is not None:
-        tokens = min(tokens, limits.tokens)
-    if limits.cost is not None:
-        cost = limits.cost if cost is None else min(cost, limits.cost)
+    if budget.tokens is not None:
+        tokens = min(tokens, budget.tokens)
+    if budget.cost is not None:
+        cost = budget.cost if cost is None else min(cost, budget.cost)
     asking = config.settings.proposal_seconds * sum(line.proposals for line in lines if line.calls)
-    if limits.time is not None:
-        asking = min(asking, limits.time)
+    if budget.time is not None:
+        asking = min(asking, budget.time)
     whole = _Line("all agents", slots, sum(line.calls for line in lines), tokens, cost)
     if as_json:
         print_json({"agents": [asdict(line) for line in lines], "all": asdict(whole), "asking_seconds": asking})

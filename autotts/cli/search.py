@@ -37,7 +37,7 @@ from autotts.cli.cost import spending_table
 from autotts.cli.plan import affordable, make_agents, show_plan
 from autotts.errors import AgentDown, InputError, LimitReached
 from autotts.evaluation import MOST_BETAS
-from autotts.search import Config, Limits, Search, open_run, spending, start_run
+from autotts.search import Budget, Config, Search, open_run, spending, start_run
 from autotts.ui.plot import front_picture
 from autotts.ui.progress import Mode, make_display
 
@@ -99,7 +99,7 @@ def search(
     run_name: str | None,
     equivalence: str | None,
     settings: Settings,
-    limits: Limits,
+    budget: Budget,
     dry_run: bool,
     workers: int,
     isolating: dict[str, Any],
@@ -117,11 +117,11 @@ def search(
     envs = tuple(map(absolute, env_patterns)) or (EMBEDDED,)
     names = agents or Config.agents
     shape = names, rounds, proposals_per_round, seed, betas, seeds, screen_seeds, envs, equivalence
-    config = Config(*shape, settings=settings, limits=limits)
+    config = Config(*shape, settings=settings, budget=budget)
     made = make_agents(names, settings, archive)
     if dry_run:
         return show_plan(config, made, as_json)
-    affordable(made, limits)
+    affordable(made, budget)
     environments = load_all(envs, equivalence)
     with Archive(archive) as store:
         name = start_run(store, run_name, config, environments)
@@ -138,7 +138,7 @@ def search(
 @json_option
 def resume(
     run: str,
-    limits: Limits,
+    budget: Budget,
     workers: int,
     isolating: dict[str, Any],
     archive: str,
@@ -153,7 +153,7 @@ def resume(
                 f"{run}: compares answers by {place}, which is not here; its path is relative to the folder that the "
                 "search was started in, so resume it from there"
             )
-        return _go(store, run, archive, workers, {**isolating, "limits": limits}, display, as_json)
+        return _go(store, run, archive, workers, {**isolating, "budget": budget}, display, as_json)
 
 
 @contextmanager

@@ -1,6 +1,6 @@
 """The search over an archive."""
 
-from autotts.search.budget import Budget, Limits
+from autotts.search.account import Account, Budget
 from autotts.search.config import Config
 from autotts.search.events import Event, RoundEnded, SearchEnded, SearchStarted, SlotEnded, SlotStarted
 from autotts.search.loop import BASELINES, REFERENCE, Search
@@ -11,10 +11,10 @@ from autotts.search.standing import Standing
 __all__ = [
     "BASELINES",
     "REFERENCE",
+    "Account",
     "Budget",
     "Config",
     "Event",
-    "Limits",
     "RoundEnded",
     "Search",
     "SearchEnded",

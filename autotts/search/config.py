@@ -1,4 +1,4 @@
-"""What a run is: its configuration, which decides its archive row for row, and the limits of its spending."""
+"""What a run is: its configuration, which decides its archive row for row, and what it may spend."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import Any
 
 from autotts.agents import Settings
 from autotts.evaluation import Protocol, even_betas
-from autotts.search.budget import Limits
+from autotts.search.account import Budget
 
 __all__ = ["Config"]
 
 
 @dataclass(frozen=True)
 class Config:
-    """What a run is: everything here but `limits` is stored in it and decides its archive, row for row.
+    """What a run is: everything here but `budget` is stored in it and decides its archive, row for row.
 
     Attributes:
         agents: the agents' names; they share the slots in turn.
@@ -29,7 +29,7 @@ class Config:
         equivalence: answer equivalence, None for what the files say.
         added: hashes of the programs that people had added when the run began; they follow the baselines.
         settings: how agents that call models go about it.
-        limits: what the run may spend; a resumed run may be given others.
+        budget: what the run may spend; a resumed run may be given others.
     """
 
     agents: tuple[str, ...] = ("evolution",)
@@ -43,7 +43,7 @@ class Config:
     equivalence: str | None = None
     added: tuple[str, ...] = ()
     settings: Settings = field(default_factory=Settings)
-    limits: Limits = field(default_factory=Limits)
+    budget: Budget = field(default_factory=Budget)
 
     @classmethod
     def from_json(cls, stored: Mapping[str, Any]) -> Config:
@@ -51,7 +51,7 @@ class Config:
         values: dict[str, Any] = {key: tuple(v) if isinstance(v, list) else v for key, v in stored.items()}
         values["agents"] = values.get("agents") or (values.pop("agent"),)  # as archives of version 2 have it
         values["settings"] = Settings(**values.get("settings", {}))
-        values["limits"] = Limits(**values.get("limits", {}))
+        values["budget"] = Budget(**values.get("budget", {}))
         return cls(**values)
 
     @property

@@ -21,7 +21,7 @@ from autotts.archive.selection import Selector
 from autotts.errors import AgentDown, AgentError, AgentUnavailable, LimitReached, ProgramError
 from autotts.evaluation import EnvironmentResult, Evaluator, Program, Protocol, shipped
 from autotts.replay import Environment
-from autotts.search.budget import Budget, SlotPurse
+from autotts.search.account import Account, SlotPurse
 from autotts.search.config import Config
 from autotts.search.events import Event, RoundEnded, SearchEnded, SearchStarted, SlotEnded, SlotStarted
 from autotts.search.standing import Standing
@@ -66,7 +66,7 @@ class Search:
     listen: Callable[[Event], None] = lambda _: None
     standing: Standing = field(init=False)
     bench: Bench = field(init=False)
-    budget: Budget = field(init=False)
+    account: Account = field(init=False)
     _place: tuple[int, int] = field(init=False, default=(0, 0))
     _told: tuple[Candidate, ...] = field(init=False, default=())
     _known: dict[tuple[int, int], StoredProposal] = field(init=False, default_factory=dict)
@@ -81,7 +81,7 @@ class Search:
         config = self.config
         self.standing = Standing(self.environments, config.protocol, config.screen_protocol)
         self.bench = Bench(self.evaluator, config.screen_protocol, REFERENCE)
-        self.budget = Budget(self.archive, self.run, config.limits)
+        self.account = Account(self.archive, self.run, config.budget)
 
     def go(self) -> None:
         """Run to the end; slots that the archive holds already are told again, not run again.
@@ -102,7 +102,7 @@ class Search:
             reason = str(error)
             raise
         finally:
-            self.budget.tick()
+            self.account.tick()
             self.archive.set_run_state(self.run, "done" if finished else "limit" if reason else "interrupted")
             self.listen(SearchEnded(self.run, finished, self.evaluator.cpu_seconds, reason))
 
@@ -135,7 +135,7 @@ class Search:
             return
         # What a built-in agent had proposed when it was stopped it proposes again: so we know that it is its own.
         if stored is None:
-            self.budget.admit_proposal(self._asked())
+            self.account.admit_proposal(self._asked())
         agent_, _ = self._agent()
         self.listen(SlotStarted(self.run, round_, slot, "propose", ""))
         context = self.ask()
@@ -160,14 +160,14 @@ class Search:
         )
         by_id = {candidate.id: candidate for candidate in self._told}
         parents = tuple(by_id[pick] for pick in picks if pick in by_id)
-        purse = SlotPurse(self.budget, (round_, slot), agent.name)
+        purse = SlotPurse(self.account, (round_, slot), agent.name)
         return Context(round_, slot, self._told, parents, number, self.bench, purse)
 
     def tell(self, answer: Proposal | AgentError) -> Candidate:
         """Take the answer for the next slot: it is in the archive before anything is done with it."""
         round_, slot = self._place
         agent, _ = self._agent()
-        purse = SlotPurse(self.budget, (round_, slot), agent.name)
+        purse = SlotPurse(self.account, (round_, slot), agent.name)
         with self.archive.transaction():
             if isinstance(answer, Proposal) and (answer.usage or answer.cost != 0.0):
                 number = purse.begin("", {}, sum(answer.usage.values()), answer.cost, asked=True)
@@ -183,7 +183,7 @@ class Search:
                 stored = StoredProposal(*given, "", (), prompt, text, usage, cost, verdict)
             stored = self._store(stored)
         self._settle(stored)
-        self.budget.tick()
+        self.account.tick()
         return self._candidates[-1]
 
     def stop(self) -> None:

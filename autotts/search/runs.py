@@ -16,7 +16,7 @@ from autotts.archive.selection import ParetoSelector
 from autotts.errors import InputError
 from autotts.evaluation import Evaluator
 from autotts.replay import Environment, load_environments
-from autotts.search.budget import Limits
+from autotts.search.account import Budget
 from autotts.search.config import Config
 from autotts.search.loop import Search
 from autotts.search.standing import pass_at_1, rectangle
@@ -27,7 +27,7 @@ TOLERANCE = 0.005
 """Half a point of accuracy: about the paired standard error of gains on four environments with 30 questions each."""
 
 
-_MAY_DIFFER: dict[str, Any] = {"added": None, "limits": None}
+_MAY_DIFFER: dict[str, Any] = {"added": None, "budget": None}
 
 
 def start_run(archive: Archive, name: str | None, config: Config, environments: Sequence[Environment]) -> str:
@@ -76,7 +76,7 @@ def open_run(
     archive: Archive,
     name: str,
     workers: int,
-    limits: Limits | None = None,
+    budget: Budget | None = None,
     agents: Sequence[Agent] | None = None,
     **options: Any,
 ) -> Iterator[Search]:
@@ -84,7 +84,7 @@ def open_run(
 
     Args:
         archive, name: where it is kept, and under which name.
-        limits: that replace the run's own, as far as they say something.
+        budget: that replace the run's own, as far as they say something.
         agents: in place of those that the run names, for one that cannot be made by its name.
         workers, options: see `Evaluator`.
 
@@ -93,8 +93,8 @@ def open_run(
     """
     run = archive.run(name)
     config = Config.from_json(run.config)
-    if limits is not None:
-        config = replace(config, limits=limits.over(config.limits))
+    if budget is not None:
+        config = replace(config, budget=budget.over(config.budget))
     if agents is None:
         agents = [make_agent(agent, config.settings, archive) for agent in config.agents]
     environments = load_environments(list(config.envs), equivalence=config.equivalence)

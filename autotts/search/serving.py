@@ -47,7 +47,7 @@ __all__ = [
 
 GUEST = "mcp"
 MOST_ROUNDS = 100_000
-"""Beyond any use: a run for a guest ends by its limits, or when nobody submits any more."""
+"""Beyond any use: a run for a guest ends by its budget, or when nobody submits any more."""
 
 WRITING = ("evaluate_draft", "submit")
 """Tools that belong to a proposal, so that limits end them; the others only read."""
@@ -216,7 +216,7 @@ class Served:
             self._keep(arguments, box.drafts[-1][1])
         if box.submitted is not None:
             text = self._commit(Proposal(box.submitted, box.parents, f"({GUEST}: {len(box.drafts)} drafts measured)"))
-        self.search.budget.tick()
+        self.search.account.tick()
         return text
 
     def close(self) -> str:
@@ -226,7 +226,7 @@ class Served:
             self._admit()
         except LimitReached:
             state = "limit"
-        search.budget.tick()
+        search.account.tick()
         search.archive.set_run_state(search.run, state)
         return state
 
@@ -235,7 +235,7 @@ class Served:
     def _admit(self) -> None:
         place = self.search.place
         if place is not None and place[0] > 0:
-            self.search.budget.admit_proposal(place[0] - 1)
+            self.search.account.admit_proposal(place[0] - 1)
 
     def _next(self) -> None:
         """Begin the next slot, with the drafts that were measured for it before a restart."""
@@ -279,7 +279,7 @@ class Served:
             return "\n".join([*lines, f"no further proposals: {error}", ""])
         if self._box is not None:
             parents = ", ".join(c.id for c in self._box.context.parents)
-            most = self.search.config.limits.proposals
+            most = self.search.config.budget.proposals
             of = f" of {most}" if most is not None else ""
             lines.append(
                 f"proposal {self._box.context.round}{of} begins, with {self._box.most_drafts} measurements"

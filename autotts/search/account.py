@@ -10,11 +10,11 @@ from dataclasses import dataclass, field, fields
 from autotts.archive import Archive, Call
 from autotts.errors import LimitReached
 
-__all__ = ["Budget", "Limits", "SlotPurse"]
+__all__ = ["Account", "Budget", "SlotPurse"]
 
 
 @dataclass(frozen=True)
-class Limits:
+class Budget:
     """Ceilings of a run, None where there is none.
 
     Attributes:
@@ -29,24 +29,24 @@ class Limits:
     time: float | None = None
     proposals: int | None = None
 
-    def over(self, earlier: Limits) -> Limits:
+    def over(self, earlier: Budget) -> Budget:
         """These, and the earlier ones where these say nothing."""
         both = {f.name: getattr(self, f.name) for f in fields(self)}
-        return Limits(**{name: getattr(earlier, name) if value is None else value for name, value in both.items()})
+        return Budget(**{name: getattr(earlier, name) if value is None else value for name, value in both.items()})
 
 
 @dataclass
-class Budget:
+class Account:
     """Spending of one run against its limits; what was spent is in the archive.
 
     Args:
         archive, run: where calls are written down.
-        limits: see `Limits`.
+        budget: see `Budget`.
     """
 
     archive: Archive
     run: str
-    limits: Limits
+    budget: Budget
     _started: float = field(init=False)
     _before: float = field(init=False)
 
@@ -62,9 +62,9 @@ class Budget:
 
     def seconds_left(self) -> float:
         """Of the run's time."""
-        if self.limits.time is None:
+        if self.budget.time is None:
             return float("inf")
-        return self.limits.time - self._before - (time.monotonic() - self._started)
+        return self.budget.time - self._before - (time.monotonic() - self._started)
 
     def admit_proposal(self, asked: int) -> None:
         """Refuse to ask for one more program than the limits allow, when `asked` have been.
@@ -72,16 +72,16 @@ class Budget:
         Raises:
             LimitReached: the number, the time, or all of the money or tokens is used.
         """
-        limits = self.limits
-        if limits.proposals is not None and asked >= limits.proposals:
-            raise LimitReached(f"--max-proposals {limits.proposals}: so many were asked for")
+        budget = self.budget
+        if budget.proposals is not None and asked >= budget.proposals:
+            raise LimitReached(f"--max-proposals {budget.proposals}: so many were asked for")
         if self.seconds_left() <= 0:
-            raise LimitReached(f"--max-time {limits.time:g}: the run has taken so many seconds")
+            raise LimitReached(f"--max-time {budget.time:g}: the run has taken so many seconds")
         tokens, cost, _ = self.archive.spent(self.run)
-        if limits.tokens is not None and tokens >= limits.tokens:
-            raise LimitReached(f"--max-tokens {limits.tokens}: {tokens:,} tokens are spent")
-        if limits.cost is not None and cost >= limits.cost:
-            raise LimitReached(f"--max-cost {limits.cost:g}: ${cost:.4f} is spent")
+        if budget.tokens is not None and tokens >= budget.tokens:
+            raise LimitReached(f"--max-tokens {budget.tokens}: {tokens:,} tokens are spent")
+        if budget.cost is not None and cost >= budget.cost:
+            raise LimitReached(f"--max-cost {budget.cost:g}: ${cost:.4f} is spent")
 
     def admit_call(self, most: int, worst: float | None) -> None:
         """Refuse a call whose worst case the limits have no room for.
@@ -89,19 +89,19 @@ class Budget:
         Raises:
             LimitReached: with what is spent, what the call may take, and the limit.
         """
-        limits = self.limits
+        budget = self.budget
         tokens, cost, unknown = self.archive.spent(self.run)
-        if limits.tokens is not None and tokens + most > limits.tokens:
+        if budget.tokens is not None and tokens + most > budget.tokens:
             raise LimitReached(
-                f"--max-tokens {limits.tokens}: {tokens:,} are spent, and the next call may take {most:,} more"
+                f"--max-tokens {budget.tokens}: {tokens:,} are spent, and the next call may take {most:,} more"
             )
-        if limits.cost is None:
+        if budget.cost is None:
             return
         if worst is None or unknown:
-            raise LimitReached(f"--max-cost {limits.cost:g}: the price of a call is unknown; give it with --prices")
-        if cost + worst > limits.cost:
+            raise LimitReached(f"--max-cost {budget.cost:g}: the price of a call is unknown; give it with --prices")
+        if cost + worst > budget.cost:
             raise LimitReached(
-                f"--max-cost {limits.cost:g}: ${cost:.4f} is spent, and the next call may cost ${worst:.4f} more"
+                f"--max-cost {budget.cost:g}: ${cost:.4f} is spent, and the next call may cost ${worst:.4f} more"
             )
 
 
@@ -109,14 +109,14 @@ class SlotPurse:
     """What one slot's calls are paid from (see `autotts.agents.Purse`).
 
     Args:
-        budget: of the run.
+        account: of the run.
         place: round and slot.
         agent: who asks.
     """
 
-    def __init__(self, budget: Budget, place: tuple[int, int], agent: str) -> None:
-        self._budget, self._place, self._agent = budget, place, agent
-        calls = budget.archive.calls(budget.run, *place)
+    def __init__(self, account: Account, place: tuple[int, int], agent: str) -> None:
+        self._account, self._place, self._agent = account, place, agent
+        calls = account.archive.calls(account.run, *place)
         self._answers = iter([call.reply for call in calls if call.outcome == "ok"])
         self._next = len(calls)
         self._open: dict[int, tuple[Call, float]] = {}
@@ -130,12 +130,12 @@ class SlotPurse:
     ) -> int:
         """Reserve the most that a call may use; its number. One that was asked already is only written down."""
         if not asked:
-            self._budget.admit_call(tokens, cost)
+            self._account.admit_call(tokens, cost)
         number, self._next = self._next, self._next + 1
         call = Call(
-            self._budget.run, *self._place, number, self._agent, prompt, dict(templates), tokens=tokens, cost=cost
+            self._account.run, *self._place, number, self._agent, prompt, dict(templates), tokens=tokens, cost=cost
         )
-        self._budget.archive.add_call(call)
+        self._account.archive.add_call(call)
         self._open[number] = call, time.monotonic()
         return number
 
@@ -149,15 +149,15 @@ class SlotPurse:
             call.run, call.round, call.slot, number, call.agent, call.prompt, call.templates, outcome, reply,
             dict(usage), tokens, cost, seconds,
         )  # fmt: skip
-        self._budget.archive.end_call(done)
+        self._account.archive.end_call(done)
 
     def seconds_left(self) -> float:
         """Of the run's time."""
-        return self._budget.seconds_left()
+        return self._account.seconds_left()
 
     def totals(self) -> tuple[dict[str, int], float | None, str, str]:
         """(tokens by kind, cost, first prompt, last answer's text) of all calls of the slot so far."""
-        calls = self._budget.archive.calls(self._budget.run, *self._place)
+        calls = self._account.archive.calls(self._account.run, *self._place)
         usage: dict[str, int] = {}
         cost: float | None = 0.0
         for call in calls:
