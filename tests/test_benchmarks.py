@@ -45,6 +45,13 @@ def test_evaluation_cost_gives_ratios(recordings: str, tmp_path: Path) -> None:
     assert all(float(row[3].strip().removesuffix(" ms")) > 0 for row in starts)
 
 
+def test_evidence_cost_times_every_instrument(recordings: str, tmp_path: Path) -> None:
+    benchmark("evidence_cost.py", "--env", recordings, "--workers", "1", "--out", str(tmp_path / "page.md"))
+    rows = [line.split("|") for line in (tmp_path / "page.md").read_text().splitlines() if line.startswith("| ")][1:]
+    assert len(rows) == 12
+    assert all(float(row[2]) > 0 and float(row[3]) > 0 for row in rows)
+
+
 def test_archive_scale_runs_on_the_smallest_size() -> None:
     assert "resolve an id" in benchmark("archive_scale.py", "1000")
 

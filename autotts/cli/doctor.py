@@ -11,6 +11,7 @@ from typing import Any
 import click
 from rich.table import Table
 
+from autotts.agents.models import PROVIDERS
 from autotts.cli._common import console, json_option, print_json
 from autotts.errors import SandboxError
 from autotts.evaluation import Evaluator
@@ -20,7 +21,7 @@ from autotts.sandbox.docker.image import image_name
 
 __all__ = ["doctor"]
 
-KEYS = ("ANTHROPIC_API_KEY", "ANTHROPIC_BASE_URL", "OPENAI_API_KEY", "OPENAI_BASE_URL", "DOCKER_HOST")
+KEYS = (*{name: 0 for p in PROVIDERS.values() for name in (p.variable, p.address_variable) if name}, "DOCKER_HOST")
 """Names only: a value is never shown."""
 
 
