@@ -343,6 +343,24 @@ def test_a_server_without_tools_is_asked_with_single_prompts(tmp_path: Path) -> 
     assert [bool(request.tools) for request in model.asked] == [True, False, False]
 
 
+def test_rounds_without_a_better_gain_bring_a_fresh_start(tmp_path: Path) -> None:
+    steps = [says("no", stop="refusal")] * 12
+    single, asked = model_agent(steps)
+    with small_search(tmp_path / "a.db", [single], rounds=6, proposals_per_round=2) as search:
+        search.go()
+    prompts = [request.turns[0].text for request in asked.asked]
+    assert [("plateau" in text) for text in prompts[:6]] == [False] * 6
+    assert any("plateau" in text for text in prompts[6:]) and not all("plateau" in text for text in prompts[6:])
+    session, asked = model_agent(steps, tools=True)
+    with small_search(tmp_path / "b.db", [session], rounds=4) as search:
+        search.go()
+    assert [("plateau" in request.turns[0].text) for request in asked.asked] == [False, False, False, False]
+    session, asked = model_agent(steps, tools=True)
+    with small_search(tmp_path / "c.db", [session], rounds=5) as search:
+        search.go()
+    assert "Name the assumption" in asked.asked[4].turns[0].text
+
+
 # ---- calls: retries, deadlines -----------------------------------------------------------------------------------
 
 

@@ -49,9 +49,11 @@ class _Session:
         context, limits, prompts = self.context, self.limits, self.prompts
         reference, history = shown(reference_of(context)), tried(context.candidates)
         tools = [(tool.name, tool.description) for tool in self.box.tools()]
-        best = [] if plateaued(context) and context.slot % 2 else [shown(c) for c in best_of(context, 4)]
+        # On a plateau every other session starts from nothing that is there.
+        afresh = plateaued(context) and context.number % 2 == 0
+        best = [] if afresh else [shown(c) for c in best_of(context, 4)]
         seconds = round(self.caller.seconds_left)
-        return prompts.session(reference, best, history, tools, limits.turns, self.caller.tokens_left, seconds)
+        return prompts.session(reference, best, history, tools, limits.turns, self.caller.tokens_left, seconds, afresh)
 
     def run(self) -> Proposal:
         """Until something is submitted, or a limit is reached."""

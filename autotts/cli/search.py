@@ -192,11 +192,12 @@ def _go(
             code, why = 130, "Interrupted; everything so far is kept. Go on with:"
         except LimitReached as error:
             code, why = error.exit_code, f"{error}. Everything so far is kept; with a higher limit it goes on:"
-        except AgentDown as error:
-            code, why = error.exit_code, f"{error}. Everything so far is kept; go on with:"
-    if code in (1, 130):
-        out.print(why, soft_wrap=True)
-        out.print(f"  {again}", soft_wrap=True)
+        except (AgentDown, InputError) as error:
+            code, why = error.exit_code, f"error: {error}. Everything so far is kept; when this is mended, go on with:"
+    said = console(stderr=as_json or code != 130)
+    if code not in (0, 3):
+        said.print(why, soft_wrap=True)
+        said.print(f"  {again}", soft_wrap=True)
         return code
     points = job.standing.front()
     if as_json:
@@ -204,7 +205,8 @@ def _go(
     elif display != "none":
         _print_end(job, archive)
     if code:
-        console(stderr=True).print(f"{why}\n  {again}", soft_wrap=True)
+        said.print(why, soft_wrap=True)
+        said.print(f"  {again}", soft_wrap=True)
     return code
 
 

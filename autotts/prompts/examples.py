@@ -76,6 +76,7 @@ def rendered(prompts: Prompts) -> dict[str, Prompt]:
         "repair-bare": prompts.repair("", "NoProgram", "the answer held two code blocks", None, "", ()),
         "session": prompts.session(REFERENCE, (FIRST, SECOND), TRIED, TOOLS, 20, 200_000, 900),
         "session-bare": prompts.session(bare, (), (), (), 1, 0, 0),
+        "session-plateau": prompts.session(REFERENCE, (), TRIED, TOOLS, 20, 200_000, 900, plateau=True),
         "nudge": prompts.nudge(),
         "left": prompts.left(3, 41_000, 220),
         "left-bare": prompts.left(1, 0, 0),

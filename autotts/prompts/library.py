@@ -28,7 +28,7 @@ VARIABLES: dict[str, tuple[str, ...]] = {
     "crossover": (*_TOLD, "first", "second"),
     "restart": _TOLD,
     "repair": ("source", "outcome", "message", "line", "where", "frames", "excerpt"),
-    "session": (*_TOLD, "best", "tools", "turns", "tokens", "seconds"),
+    "session": (*_TOLD, "best", "tools", "plateau", "turns", "tokens", "seconds"),
     "nudge": (),
     "left": ("turns", "tokens", "seconds"),
     "workspace": (*_TOLD, "parent", "evidence_files"),

@@ -155,6 +155,7 @@ class Prompts:
         turns: int,
         tokens: int,
         seconds: int,
+        plateau: bool = False,
     ) -> Prompt:
         """Begins a session with tools, by which a model reads programs and measures drafts.
 
@@ -164,10 +165,11 @@ class Prompts:
             tried: proposals of the past, newest last.
             tools: (name, description) of each.
             turns, tokens, seconds: what the session may use.
+            plateau: whether to ask for something else altogether.
         """
         programs = [clean.shown(program, source=False) for program in best[:MOST_SHOWN]]
         named = [(clean.one_line(n, clean.NAME), clean.one_line(d, clean.TOOL)) for n, d in tools[:MOST_TOOLS]]
-        left = {"turns": turns, "tokens": tokens, "seconds": seconds}
+        left = {"turns": turns, "tokens": tokens, "seconds": seconds, "plateau": plateau}
         return self._prompt("session", best=programs, tools=named, **left, **_told(reference, tried, {}))
 
     def nudge(self) -> Prompt:
