@@ -61,7 +61,7 @@ def spending(archive: Archive, run: str, by: By = "agent") -> list[Spending]:
     slots = [row for row in archive.listing(run) if row.round]
     raised = _progress(archive, run)
     calls: dict[tuple[int, int], list[Call]] = {}
-    for call in archive.calls(run):
+    for call in archive.calls(run, texts=False):
         calls.setdefault((call.round, call.slot), []).append(call)
     name_of: dict[By, Callable[[int, Listed | None, Sequence[Call]], str]] = {
         "agent": lambda _, row, made: row.agent if row else made[0].agent,
