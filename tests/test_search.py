@@ -186,6 +186,13 @@ def test_hostile_programs_end_typed_and_leave_the_search_running(tmp_path: Path)
     assert dict(last.rejects)["CpuLimit"] == 2
 
 
+def test_a_run_that_is_gone_on_with_has_the_limits_that_are_given_now(world: Path) -> None:
+    for limit in ("1", "2"):
+        command = search_args("--run", "mine", "--max-proposals", limit, "--display", "none")
+        assert f"--max-proposals {limit}:" in autotts(*command, cwd=world, code=3)
+    assert [row["round"] for row in listed(world, "autotts.db")] == [0] * 5 + [1] * 2
+
+
 def test_bad_input_is_one_sentence_and_exit_code_two(world: Path) -> None:
     for args, words in (
         (["evaluate", "nothing.py"], "no such program"),
