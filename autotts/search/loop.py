@@ -69,7 +69,6 @@ class Search:
     account: Account = field(init=False)
     _place: tuple[int, int] = field(init=False, default=(0, 0))
     _told: tuple[Candidate, ...] = field(init=False, default=())
-    _known: dict[tuple[int, int], StoredProposal] = field(init=False, default_factory=dict)
     _candidates: list[Candidate] = field(init=False, default_factory=list)
     _hashes: dict[str, str] = field(init=False, default_factory=dict)
     _stopped: bool = field(init=False, default=False)
@@ -107,9 +106,8 @@ class Search:
             self.listen(SearchEnded(self.run, finished, self.evaluator.cpu_seconds, reason))
 
     def begin(self) -> None:
-        """Read what the archive holds, and see that programs may be run here."""
-        self._known = {(p.round, p.slot): p for p in self.archive.proposals(self.run)}
-        done = sum(p.verdict is not None for p in self._known.values())
+        """See what the archive holds, and that programs may be run here."""
+        done = sum(self.archive.outcomes(self.run).values())
         rounds, per_round, added = self.config.rounds, self.config.proposals_per_round, len(self.config.added)
         self.evaluator.admit(all(agent.name in BUILT_IN for agent in self.agents) and not added)
         self.listen(SearchStarted(self.run, rounds, per_round, len(BASELINES), added, done, self.evaluator.isolation))
@@ -121,8 +119,8 @@ class Search:
 
     def step(self) -> None:
         """Settle the next slot: from the archive, or by asking the agent whose turn it is."""
-        stored = self._known.get(self._place)
         round_, slot = self._place
+        stored = self.archive.proposal(self.run, round_, slot)
         if round_ == 0:
             if stored is None:
                 agent = "baseline" if slot < len(BASELINES) else "person"
