@@ -12,9 +12,6 @@ __all__ = ["best_of", "plateaued", "reference_of", "shown", "tried"]
 PLATEAU = 2
 """Rounds without a better gain after which a fresh restart is asked for."""
 
-HISTORY = 40
-"""Slots that a prompt lists; a session can ask for all."""
-
 
 def shown(candidate: Candidate) -> Shown:
     """A program as a prompt shows it: percent and points."""
@@ -24,8 +21,8 @@ def shown(candidate: Candidate) -> Shown:
     return Shown(candidate.id, candidate.idea, candidate.source, gain, error, points)
 
 
-def tried(candidates: Sequence[Candidate], most: int = HISTORY) -> list[Tried]:
-    """The last slots after the baselines, oldest first."""
+def tried(candidates: Sequence[Candidate]) -> list[Tried]:
+    """The slots after the baselines, oldest first; a prompt lists the last of them, and says how many came before."""
     return [
         Tried(
             f"{c.round}.{c.slot}",
@@ -38,7 +35,8 @@ def tried(candidates: Sequence[Candidate], most: int = HISTORY) -> list[Tried]:
             None if c.gain_se is None else 100 * c.gain_se,
             c.parents,
         )
-        for c in [c for c in candidates if c.round > 0][-most:]
+        for c in candidates
+        if c.round > 0
     ]
 
 
