@@ -121,6 +121,8 @@ def test_importing_the_package_is_cheap() -> None:
 
 def test_every_module_has_what_its_all_names() -> None:
     found = [info.name for info in pkgutil.walk_packages(autotts.__path__, "autotts.")]
-    modules = [importlib.import_module(name) for name in found if "__main__" not in name and ".controllers." not in name]
+    modules = [
+        importlib.import_module(name) for name in found if "__main__" not in name and ".controllers." not in name
+    ]
     missing = [f"{m.__name__}.{name}" for m in modules for name in getattr(m, "__all__", ()) if not hasattr(m, name)]
     assert len(modules) > 100 and missing == []

@@ -35,9 +35,7 @@ class Calls(Database):
                     f"{self.name}: call {call.number} of {call.run} {call.round}.{call.slot} is not open"
                 )
 
-    def calls(
-        self, run: str, round: int | None = None, slot: int | None = None, *, texts: bool = True
-    ) -> list[Call]:
+    def calls(self, run: str, round: int | None = None, slot: int | None = None, *, texts: bool = True) -> list[Call]:
         """Calls of a run, or of one slot, in order; without prompts and replies where only figures are wanted."""
         t = tables.call
         left_out = () if texts else ("prompt", "reply")
