@@ -20,10 +20,12 @@ from autotts.agents.calling import Caller, reply_from_json, reply_to_json
 from autotts.agents.mock import MockAgent
 from autotts.agents.models import Busy, Lost, NoTools, Reply, Request, ToolCall, Turn
 from autotts.agents.prices import Prices, Rates
-from autotts.archive import Archive
+from autotts.archive import Archive, Run, Verdict
+from autotts.archive import Proposal as ArchivedProposal
 from autotts.errors import (
     AgentDown,
     AgentUnavailable,
+    AutoTTSError,
     EmptyAnswer,
     InputError,
     LimitReached,
@@ -32,6 +34,7 @@ from autotts.errors import (
     Refused,
     SandboxError,
     Truncated,
+    WallTimeout,
 )
 from autotts.prompts import Prompts
 from autotts.search import Budget, spending
@@ -481,6 +484,20 @@ def test_a_step_that_failed_asks_nobody_again(tmp_path: Path, monkeypatch: pytes
     assert asked == [0] and proposals(tmp_path / "a.db")[0].source == good(1)
 
 
+def test_a_baseline_that_all_is_measured_by_is_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def slow(*_: Any, **__: Any) -> Any:
+        raise WallTimeout("not done in 8 s")
+
+    with small_search(tmp_path / "a.db", [MockAgent([good(1)])]) as search:
+        with monkeypatch.context() as patched, pytest.raises(AutoTTSError, match=r"the baseline cmc.*WallTimeout"):
+            patched.setattr(search.evaluator, "run", slow)
+            search.go()
+        assert search.archive.run("run-1").state == "interrupted"
+    with small_search(tmp_path / "a.db", [MockAgent([good(1)])]) as search:
+        search.go()
+        assert [candidate.outcome for candidate in search.candidates] == ["ok"] * 6
+
+
 # ---- several agents, scripts, replay -----------------------------------------------------------------------------
 
 
@@ -590,6 +607,17 @@ def test_a_server_that_is_down_ends_the_run_before_all_slots_are_used_up(tmp_pat
         search.go()
     assert len(model.asked) == 3
     assert [p.verdict.outcome for p in proposals(tmp_path / "a.db")] == ["AgentUnavailable"] * 3
+
+
+def test_progress_begins_at_the_best_baseline(tmp_path: Path) -> None:
+    gains = {(0, 0): 0.0, (0, 1): 0.02, (1, 0): 0.01, (1, 1): 0.05}
+    with Archive(tmp_path / "a.db") as archive:
+        archive.add_run(Run("r", 0))
+        for (round_, slot), gain in gains.items():
+            archive.add_proposal(ArchivedProposal("r", round_, slot, "a", ""))
+            archive.commit_slot("r", round_, slot, Verdict("ok", stage="confirm", gain=gain))
+        (found,) = spending(archive, "r")
+    assert found.progress == pytest.approx(0.03)
 
 
 def test_what_an_agent_of_ones_own_paid_counts(tmp_path: Path) -> None:

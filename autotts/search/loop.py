@@ -18,7 +18,7 @@ from autotts.archive import Archive, Evaluation, Point, Verdict
 from autotts.archive import Program as StoredProgram
 from autotts.archive import Proposal as StoredProposal
 from autotts.archive.selection import Selector
-from autotts.errors import AgentDown, AgentError, AgentUnavailable, LimitReached, ProgramError
+from autotts.errors import AgentDown, AgentError, AgentUnavailable, AutoTTSError, LimitReached, ProgramError
 from autotts.evaluation import EnvironmentResult, Evaluator, Program, Protocol, shipped
 from autotts.replay import Environment
 from autotts.search.account import Account, SlotPurse
@@ -32,6 +32,9 @@ __all__ = ["BASELINES", "REFERENCE", "Search"]
 REFERENCE = "cmc"
 BASELINES = (REFERENCE, "sc", "asc", "esc", "parallel_probe")
 """Round 0, before what people added. The reference comes first: every gain is measured against it."""
+
+NEEDED = (REFERENCE, "sc")
+"""Without these nothing can be compared."""
 
 PARENTS = 2
 
@@ -257,6 +260,10 @@ class Search:
             try:
                 verdict = self._evaluate(stored, program, evaluations)
             except ProgramError as error:
+                if program.name in NEEDED:
+                    raise AutoTTSError(
+                        f"the baseline {program.name} does not run here, so nothing is kept of it: {error}"
+                    ) from error
                 verdict = Verdict(error.outcome, error.message, error.line, error.where, program.hash)
         verdict = replace(verdict, isolation=self.evaluator.isolation)
         points: Sequence[Point] = ()
