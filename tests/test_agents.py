@@ -15,12 +15,14 @@ from hypothesis import strategies as st
 
 from autotts.agents import Candidate, Context, Proposal, Settings, make_agent
 from autotts.agents.answers import apply_edits, read_program, source_in
-from autotts.agents.briefing import shown, tried
+from autotts.agents.briefing import bases, shown, tried
 from autotts.agents.calling import Caller, reply_from_json, reply_to_json
 from autotts.agents.mock import MockAgent
 from autotts.agents.models import Busy, Lost, NoTools, Reply, Request, ToolCall, Turn
 from autotts.agents.prices import Prices, Rates
+from autotts.agents.tools import Toolbox
 from autotts.archive import Archive, Run, Verdict
+from autotts.archive import Program as StoredProgram
 from autotts.archive import Proposal as ArchivedProposal
 from autotts.errors import (
     AgentDown,
@@ -36,6 +38,7 @@ from autotts.errors import (
     Truncated,
     WallTimeout,
 )
+from autotts.evaluation import Program
 from autotts.prompts import Prompts
 from autotts.search import Budget, spending
 from tests.scripted import calls, fenced, good, model_agent, says, small_search
@@ -496,6 +499,33 @@ def test_a_baseline_that_all_is_measured_by_is_tried_again(tmp_path: Path, monke
     with small_search(tmp_path / "a.db", [MockAgent([good(1)])]) as search:
         search.go()
         assert [candidate.outcome for candidate in search.candidates] == ["ok"] * 6
+
+
+CLASS_STYLE = '''"""Read some branches."""
+
+
+class OptimalController:
+    def __init__(self, config):
+        self.n = 1 + int(8 * config["beta"])
+
+    def solve(self, question):
+        answers = [question.get_new_branch_final_answer() for _ in range(self.n)]
+        return max(set(answers), key=answers.count)
+'''
+
+
+def test_a_class_style_file_has_its_evidence_and_is_no_base(tmp_path: Path) -> None:
+    added = Program.from_source(CLASS_STYLE, class_name="OptimalController")
+    with Archive(tmp_path / "a.db") as archive:
+        archive.add_program(StoredProgram(added.hash, added.source, added.idea, "OptimalController"), agent="person")
+    with small_search(tmp_path / "a.db", [MockAgent([good(1)])], added=(added.hash,)) as search:
+        search.begin()
+        while search.place != (1, 0):
+            search.step()
+        context = search.ask()
+        assert context.candidates[-1].outcome == "ok" and [c.id for c in context.parents] == [added.id]
+        assert bases(context) == []
+        assert "Credit per source line" in Toolbox(context, search.bench).call("credit", {"program": added.id})
 
 
 # ---- several agents, scripts, replay -----------------------------------------------------------------------------

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from autotts.agents._base import Candidate, Context
 from autotts.prompts import Shown, Tried
 
-__all__ = ["best_of", "plateaued", "reference_of", "shown", "tried"]
+__all__ = ["bases", "best_of", "plateaued", "reference_of", "shown", "tried"]
 
 PLATEAU = 2
 """Rounds without a better gain after which a fresh restart is asked for."""
@@ -43,6 +43,11 @@ def tried(candidates: Sequence[Candidate]) -> list[Tried]:
 def reference_of(context: Context) -> Candidate:
     """What gains are measured against: the first slot of all."""
     return context.candidates[0]
+
+
+def bases(context: Context) -> list[Candidate]:
+    """The chosen parents that a program can be made from: not a class-style file, which is driven another way."""
+    return [c for c in context.parents if c.source and c.class_name is None]
 
 
 def best_of(context: Context, n: int) -> list[Candidate]:

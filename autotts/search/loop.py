@@ -350,6 +350,7 @@ class Search:
                 line=verdict.line,
                 where=verdict.where,
                 points=self._points(program.id) if confirmed else (),
+                class_name=program.class_name,
             )
         )
         gain, se = verdict.gain, verdict.gain_se
