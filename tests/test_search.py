@@ -193,6 +193,20 @@ def test_a_run_that_is_gone_on_with_has_the_limits_that_are_given_now(world: Pat
     assert [row["round"] for row in listed(world, "autotts.db")] == [0] * 5 + [1] * 2
 
 
+def test_two_processes_are_not_at_one_run(world: Path) -> None:
+    command = search_args("--run", "mine", "--rounds", "40", "--display", "plain")
+    with subprocess.Popen([*AUTOTTS, *command], cwd=world, stdout=subprocess.PIPE, text=True) as first:
+        assert first.stdout is not None
+        assert any("1.0" in line for line in first.stdout)
+        with Archive(world / "autotts.db", create=False) as archive:
+            assert archive.run("mine").state == "running"
+        assert "another process is at this run" in autotts("resume", "mine", cwd=world, code=2)
+        first.send_signal(signal.SIGINT)
+        first.communicate()
+    command = search_args("--run", "mine", "--rounds", "40", "--max-time", "0", "--display", "none")
+    assert "--max-time 0" in autotts(*command, cwd=world, code=3)
+
+
 def test_bad_input_is_one_sentence_and_exit_code_two(world: Path) -> None:
     for args, words in (
         (["evaluate", "nothing.py"], "no such program"),

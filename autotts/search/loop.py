@@ -110,6 +110,7 @@ class Search:
 
     def begin(self) -> None:
         """See what the archive holds, and that programs may be run here."""
+        self.archive.set_run_state(self.run, "running")
         done = sum(self.archive.outcomes(self.run).values())
         rounds, per_round, added = self.config.rounds, self.config.proposals_per_round, len(self.config.added)
         self.evaluator.admit(all(agent.name in BUILT_IN for agent in self.agents) and not added)
