@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+from dataclasses import replace
 from operator import attrgetter
 from pathlib import Path
 from typing import Any
@@ -12,24 +13,33 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autotts.agents import Context, Proposal, Settings, make_agent
+from autotts.agents import Candidate, Context, Proposal, Settings, make_agent
 from autotts.agents.answers import apply_edits, read_program, source_in
+from autotts.agents.briefing import bases, shown, tried
 from autotts.agents.calling import Caller, reply_from_json, reply_to_json
 from autotts.agents.mock import MockAgent
 from autotts.agents.models import Busy, Lost, NoTools, Reply, Request, ToolCall, Turn
 from autotts.agents.prices import Prices, Rates
-from autotts.archive import Archive
+from autotts.agents.tools import Toolbox
+from autotts.archive import Archive, Run, Verdict
+from autotts.archive import Program as StoredProgram
+from autotts.archive import Proposal as ArchivedProposal
 from autotts.errors import (
     AgentDown,
     AgentUnavailable,
+    AutoTTSError,
     EmptyAnswer,
     InputError,
     LimitReached,
     MalformedAnswer,
     NotSubmitted,
     Refused,
+    SandboxError,
     Truncated,
+    WallTimeout,
 )
+from autotts.evaluation import Program
+from autotts.prompts import Prompts
 from autotts.search import Budget, spending
 from tests.scripted import calls, fenced, good, model_agent, says, small_search
 
@@ -434,6 +444,15 @@ def test_a_server_that_tells_no_usage_is_taken_to_have_used_the_most() -> None:
     assert till.ended[0][1:] == till.begun[0]
 
 
+def test_an_answer_from_the_record_counts_as_it_did_when_it_came() -> None:
+    live, _, _ = caller([Reply("ok")])
+    live.ask(REQUEST, "go", {})
+    again, till, _ = caller([])
+    till.answers = iter([reply_to_json(Reply("ok"))])
+    again.ask(REQUEST, "go", {})
+    assert again.tokens == live.tokens > 1000 and till.begun == []
+
+
 def test_a_proposal_cannot_use_more_tokens_than_it_may() -> None:
     ask, till, _ = caller([says("ok", input=500_000, output=490_000), says("ok")])
     ask.ask(REQUEST, "go", {})
@@ -454,6 +473,77 @@ def test_the_bound_of_a_later_call_builds_on_what_the_server_counted() -> None:
 def test_a_stored_answer_reads_back_as_it_was(text: str, name: str, usage: dict[str, int]) -> None:
     reply = Reply(text, (ToolCall("1", name, {"a": [1, None]}), ToolCall("2", name, None, text)), "tools", usage, [{}])
     assert reply_from_json(reply_to_json(reply)) == reply
+
+
+def test_what_a_prompt_leaves_out_of_the_history_it_counts() -> None:
+    told = Candidate("cmc", good(1), "", "baseline", "", "ok", 0.0, 0.0, True, 0, 0, ())
+    many = [replace(told, agent="a", round=n, idea=f"idea {n}") for n in range(1, 71)]
+    text = Prompts().restart(shown(told), tried([told, *many]), {}).text
+    assert "(10 earlier ones are left out)" in text
+    assert "idea 11" in text and "idea 70" in text and "idea 10\n" not in text
+
+
+def test_a_step_that_failed_asks_nobody_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+
+    def script(context: Context) -> Any:
+        asked.append(context.number)
+        return good(len(asked))
+
+    def fails(*_: Any, **__: Any) -> Any:
+        raise SandboxError("no more processes")
+
+    with small_search(tmp_path / "a.db", [MockAgent(script)]) as search:
+        search.begin()
+        while search.place != (1, 0):
+            search.step()
+        with monkeypatch.context() as patched, pytest.raises(SandboxError):
+            patched.setattr(search.evaluator, "run", fails)
+            search.step()
+        search.step()
+        assert search.candidates[-1].outcome == "ok" and search.place is None
+    assert asked == [0] and proposals(tmp_path / "a.db")[0].source == good(1)
+
+
+def test_a_baseline_that_all_is_measured_by_is_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def slow(*_: Any, **__: Any) -> Any:
+        raise WallTimeout("not done in 8 s")
+
+    with small_search(tmp_path / "a.db", [MockAgent([good(1)])]) as search:
+        with monkeypatch.context() as patched, pytest.raises(AutoTTSError, match=r"the baseline cmc.*WallTimeout"):
+            patched.setattr(search.evaluator, "run", slow)
+            search.go()
+        assert search.archive.run("run-1").state == "interrupted"
+    with small_search(tmp_path / "a.db", [MockAgent([good(1)])]) as search:
+        search.go()
+        assert [candidate.outcome for candidate in search.candidates] == ["ok"] * 6
+
+
+CLASS_STYLE = '''"""Read some branches."""
+
+
+class OptimalController:
+    def __init__(self, config):
+        self.n = 1 + int(8 * config["beta"])
+
+    def solve(self, question):
+        answers = [question.get_new_branch_final_answer() for _ in range(self.n)]
+        return max(set(answers), key=answers.count)
+'''
+
+
+def test_a_class_style_file_has_its_evidence_and_is_no_base(tmp_path: Path) -> None:
+    added = Program.from_source(CLASS_STYLE, class_name="OptimalController")
+    with Archive(tmp_path / "a.db") as archive:
+        archive.add_program(StoredProgram(added.hash, added.source, added.idea, "OptimalController"), agent="person")
+    with small_search(tmp_path / "a.db", [MockAgent([good(1)])], added=(added.hash,)) as search:
+        search.begin()
+        while search.place != (1, 0):
+            search.step()
+        context = search.ask()
+        assert context.candidates[-1].outcome == "ok" and [c.id for c in context.parents] == [added.id]
+        assert bases(context) == []
+        assert "Credit per source line" in Toolbox(context, search.bench).call("credit", {"program": added.id})
 
 
 # ---- several agents, scripts, replay -----------------------------------------------------------------------------
@@ -565,6 +655,17 @@ def test_a_server_that_is_down_ends_the_run_before_all_slots_are_used_up(tmp_pat
         search.go()
     assert len(model.asked) == 3
     assert [p.verdict.outcome for p in proposals(tmp_path / "a.db")] == ["AgentUnavailable"] * 3
+
+
+def test_progress_begins_at_the_best_baseline(tmp_path: Path) -> None:
+    gains = {(0, 0): 0.0, (0, 1): 0.02, (1, 0): 0.01, (1, 1): 0.05}
+    with Archive(tmp_path / "a.db") as archive:
+        archive.add_run(Run("r", 0))
+        for (round_, slot), gain in gains.items():
+            archive.add_proposal(ArchivedProposal("r", round_, slot, "a", ""))
+            archive.commit_slot("r", round_, slot, Verdict("ok", stage="confirm", gain=gain))
+        (found,) = spending(archive, "r")
+    assert found.progress == pytest.approx(0.03)
 
 
 def test_what_an_agent_of_ones_own_paid_counts(tmp_path: Path) -> None:

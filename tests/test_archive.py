@@ -13,6 +13,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +28,7 @@ from autotts.archive import (
     Added,
     Archive,
     ArchiveError,
+    Call,
     EnvironmentRef,
     Evaluation,
     LedgerEntry,
@@ -243,6 +245,21 @@ def test_any_text_can_be_stored(archive: Archive) -> None:
     archive.add_proposal(Proposal("r", 0, 0, "mock", "a\0b", answer="half \ud800 pair", prompt="β → 数"))
     (stored,) = archive.proposals("r")
     assert (stored.source, stored.answer, stored.prompt) == ("a\ufffdb", "half ? pair", "β → 数")
+
+
+def test_what_was_spent_is_summed_without_reading_what_was_said(archive: Archive) -> None:
+    archive.add_run(Run("r", 1))
+    for n, cost in enumerate((0.5, None, 0.25)):
+        archive.add_call(Call("r", 1, 0, n, "m", "asked", {"t": "1"}, "ok", "said", {"input": n}, 10, cost, 1.5))
+    assert archive.spent("r") == (30, 0.75, 1)
+    whole, figures = archive.calls("r"), archive.calls("r", 1, texts=False)
+    assert [(call.prompt, call.reply) for call in (whole[0], figures[0])] == [("asked", "said"), ("", "")]
+    assert [replace(call, prompt="", reply="") for call in whole] == figures
+    if not DATABASE:
+        query = "EXPLAIN QUERY PLAN SELECT sum(tokens), sum(cost) FROM call WHERE run = 'r'"
+        with sqlite3.connect(archive.name) as database:
+            (plan,) = database.execute(query).fetchall()
+        assert "COVERING INDEX call_by_run" in plan[3]
 
 
 def test_long_lists_are_read_in_pages(archive: Archive) -> None:

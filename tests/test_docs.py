@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 import os
+import pkgutil
 import re
 import shlex
 import subprocess
@@ -115,3 +117,12 @@ def test_importing_the_package_is_cheap() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "0"
+
+
+def test_every_module_has_what_its_all_names() -> None:
+    found = [info.name for info in pkgutil.walk_packages(autotts.__path__, "autotts.")]
+    modules = [
+        importlib.import_module(name) for name in found if "__main__" not in name and ".controllers." not in name
+    ]
+    missing = [f"{m.__name__}.{name}" for m in modules for name in getattr(m, "__all__", ()) if not hasattr(m, name)]
+    assert len(modules) > 100 and missing == []

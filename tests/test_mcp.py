@@ -26,8 +26,9 @@ from autotts.errors import InputError, LimitReached, SandboxError
 from autotts.evaluation import Program
 from autotts.replay import save_environment
 from autotts.search import BASELINES, Budget, open_run
-from autotts.search import serving as module
-from autotts.search.serving import Guest, Served, alone, guest_config, start_guest_run
+from autotts.search import alone as module
+from autotts.search.alone import alone
+from autotts.search.serving import Guest, Served, guest_config, start_guest_run
 from autotts.traces.bench import Bench, Draft
 from tests.small import small_environment
 from tests.test_search import HEALTHY, autotts
@@ -127,7 +128,7 @@ def test_a_client_drives_a_search(world: Path) -> None:
 
         text, failed = await call(session, "submit", source="import os\n" + HEALTHY)
         assert failed
-        assert text.startswith("PolicyViolation\n  line 1: import os")
+        assert text.startswith("PolicyViolation\n  line 1: import os\n")
         text, failed = await call(session, "submit", source=HEALTHY)
         assert not failed
         assert text.startswith("1.0 ")
@@ -445,7 +446,7 @@ def test_a_run_is_served_once(world: Path, monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(module, "PATIENCE", 0.0)
     monkeypatch.setattr(tempfile, "tempdir", str(world))
     place = str(world / "a.db")
-    twice = pytest.raises(InputError, match="another `autotts mcp` serves this run")
+    twice = pytest.raises(InputError, match="another process is at this run")
     with alone(place, "r"), alone(place, "s"), twice, alone(place, "r"):
         pass
     with alone(place, "r"):

@@ -12,14 +12,15 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from autotts.agents import Context, Proposal, make_agent
 from autotts.archive import Archive
 from autotts.archive.selection import ParetoSelector
-from autotts.evaluation import Evaluator
+from autotts.evaluation import EnvironmentResult, Evaluator, Protocol
 from autotts.replay import save_environment
-from autotts.search import Config, Event, RoundEnded, Search, SlotEnded, default_selector, start_run
+from autotts.search import Config, Event, RoundEnded, Search, SlotEnded, Standing, default_selector, start_run
 from tests.small import small_environment
 
 AUTOTTS = [sys.executable, "-m", "autotts"]
@@ -186,6 +187,27 @@ def test_hostile_programs_end_typed_and_leave_the_search_running(tmp_path: Path)
     assert dict(last.rejects)["CpuLimit"] == 2
 
 
+def test_a_run_that_is_gone_on_with_has_the_limits_that_are_given_now(world: Path) -> None:
+    for limit in ("1", "2"):
+        command = search_args("--run", "mine", "--max-proposals", limit, "--display", "none")
+        assert f"--max-proposals {limit}:" in autotts(*command, cwd=world, code=3)
+    assert [row["round"] for row in listed(world, "autotts.db")] == [0] * 5 + [1] * 2
+
+
+def test_two_processes_are_not_at_one_run(world: Path) -> None:
+    command = search_args("--run", "mine", "--rounds", "40", "--display", "plain")
+    with subprocess.Popen([*AUTOTTS, *command], cwd=world, stdout=subprocess.PIPE, text=True) as first:
+        assert first.stdout is not None
+        assert any("1.0" in line for line in first.stdout)
+        with Archive(world / "autotts.db", create=False) as archive:
+            assert archive.run("mine").state == "running"
+        assert "another process is at this run" in autotts("resume", "mine", cwd=world, code=2)
+        first.send_signal(signal.SIGINT)
+        first.communicate()
+    command = search_args("--run", "mine", "--rounds", "40", "--max-time", "0", "--display", "none")
+    assert "--max-time 0" in autotts(*command, cwd=world, code=3)
+
+
 def test_bad_input_is_one_sentence_and_exit_code_two(world: Path) -> None:
     for args, words in (
         (["evaluate", "nothing.py"], "no such program"),
@@ -214,3 +236,24 @@ def test_a_program_that_a_person_added_follows_the_baselines(world: Path) -> Non
     autotts("add", "other.py", "--archive", "a.db", cwd=world)
     autotts(*search_args("--rounds", "1", "--archive", "a.db", "--run", "r"), cwd=world)
     assert [row for row in listed(world, "a.db") if row["round"] is not None] == rows
+
+
+def test_a_screened_curve_touches_the_front_where_no_confirmed_point_dominates_it() -> None:
+    environment = small_environment()
+    protocol = Protocol((0.0, 1.0), (0,))
+    standing = Standing([environment], protocol, protocol)
+
+    def curve(accuracy: tuple[int, int], tokens: tuple[int, int]) -> EnvironmentResult:
+        right, spent = (np.tile(np.array([values]).T, (1, 6)) for values in (accuracy, tokens))
+        return EnvironmentResult(right, spent, spent, spent, np.zeros((2, 1), np.uint64), ({}, {}), 1)
+
+    held = curve((0, 1), (100, 200))
+    for source in ("screen", "confirm"):
+        standing.take("held", "cmc", source, {environment.hash: held})
+    standing.take("screened", "", "screen", {environment.hash: curve((1, 1), (50, 60))})  # not confirmed: holds nothing
+    for accuracy, tokens, touches in (
+        ((0, 1), (100, 200), False),
+        ((0, 1), (99, 300), True),
+        ((0, 1), (300, 150), True),
+    ):
+        assert standing.could_touch_front(standing.scores([curve(accuracy, tokens)])) is touches

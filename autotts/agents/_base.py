@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from autotts.evaluation import Program
 from autotts.traces.bench import Bench
 
 __all__ = ["Agent", "Candidate", "Context", "Proposal", "Purse"]
@@ -30,6 +31,7 @@ class Candidate:
         parents: ids of the programs that it was made from.
         message, line, where: of an outcome that is not "ok".
         points: (β, accuracy from 0 to 1, tokens a question) of its mean curve where it was confirmed.
+        class_name: the class to drive for a class-style file, None for a program with `schedule` and `solve`.
     """
 
     id: str
@@ -48,6 +50,12 @@ class Candidate:
     line: int | None = None
     where: str = ""
     points: tuple[tuple[float, float, float], ...] = ()
+    class_name: str | None = None
+
+    @property
+    def program(self) -> Program:
+        """The program itself, by its id."""
+        return Program(self.source, self.id, self.class_name)
 
 
 class Purse(Protocol):

@@ -7,13 +7,10 @@ from collections.abc import Sequence
 from autotts.agents._base import Candidate, Context
 from autotts.prompts import Shown, Tried
 
-__all__ = ["best_of", "plateaued", "reference_of", "shown", "tried"]
+__all__ = ["bases", "best_of", "plateaued", "reference_of", "shown", "tried"]
 
 PLATEAU = 2
 """Rounds without a better gain after which a fresh restart is asked for."""
-
-HISTORY = 40
-"""Slots that a prompt lists; a session can ask for all."""
 
 
 def shown(candidate: Candidate) -> Shown:
@@ -24,8 +21,8 @@ def shown(candidate: Candidate) -> Shown:
     return Shown(candidate.id, candidate.idea, candidate.source, gain, error, points)
 
 
-def tried(candidates: Sequence[Candidate], most: int = HISTORY) -> list[Tried]:
-    """The last slots after the baselines, oldest first."""
+def tried(candidates: Sequence[Candidate]) -> list[Tried]:
+    """The slots after the baselines, oldest first; a prompt lists the last of them, and says how many came before."""
     return [
         Tried(
             f"{c.round}.{c.slot}",
@@ -38,13 +35,19 @@ def tried(candidates: Sequence[Candidate], most: int = HISTORY) -> list[Tried]:
             None if c.gain_se is None else 100 * c.gain_se,
             c.parents,
         )
-        for c in [c for c in candidates if c.round > 0][-most:]
+        for c in candidates
+        if c.round > 0
     ]
 
 
 def reference_of(context: Context) -> Candidate:
     """What gains are measured against: the first slot of all."""
     return context.candidates[0]
+
+
+def bases(context: Context) -> list[Candidate]:
+    """The chosen parents that a program can be made from: not a class-style file, which is driven another way."""
+    return [c for c in context.parents if c.source and c.class_name is None]
 
 
 def best_of(context: Context, n: int) -> list[Candidate]:

@@ -80,7 +80,7 @@ class Caller:
         recorded = self.purse.recorded()
         if recorded is not None:
             reply = reply_from_json(recorded)
-            self._count(reply, 0)
+            self._count(reply, self._most_in(request) + request.max_tokens)
             return reply
         wait, last = FIRST_WAIT, ""
         for attempt in range(1_000_000):

@@ -6,9 +6,9 @@ import random
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
-from autotts.agents._base import Candidate, Context, Proposal
+from autotts.agents._base import Context, Proposal
 from autotts.agents.answers import read_program
-from autotts.agents.briefing import best_of, plateaued, reference_of, shown, tried
+from autotts.agents.briefing import bases, best_of, plateaued, reference_of, shown, tried
 from autotts.agents.calling import Caller
 from autotts.agents.models import Reply, Request, Turn
 from autotts.errors import AgentError, AutoTTSError, ProgramError, Refused
@@ -122,10 +122,10 @@ def _prompt(
     """(the prompt, ids of the programs that it builds on, the source that edits are against)."""
     reference = shown(reference_of(context))
     history = tried(context.candidates)
-    parents = _parents(context)
+    parents = bases(context)
     about = parents[0] if parents else reference_of(context)
     other = parents[1] if len(parents) > 1 else reference_of(context)
-    evidence = Evidences(bench, Program(about.source, about.id), Program(other.source, other.id))
+    evidence = Evidences(bench, about.program, other.program)
     if plateaued(context) and rng.random() < 0.5:
         return prompts.restart(reference, history, evidence), (), ""
     draw = rng.random()
@@ -139,7 +139,3 @@ def _prompt(
     best = best_of(context, SHOWN)
     prompt = prompts.propose(reference, [shown(c) for c in best], history, evidence)
     return prompt, tuple(c.id for c in best), ""
-
-
-def _parents(context: Context) -> list[Candidate]:
-    return [c for c in context.parents if c.source]

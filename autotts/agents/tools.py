@@ -106,8 +106,7 @@ class Toolbox:
             raise ToolFailure(f"{reference}: this session has drafts 1 to {len(self.drafts)}")
         if baseline := self.bench.baseline(reference):
             return baseline
-        candidate = self._candidate(reference)
-        return Program(candidate.source, candidate.id)
+        return self._candidate(reference).program
 
     def read_program(self, program: str) -> str:
         """The source, with line numbers to speak of."""

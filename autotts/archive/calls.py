@@ -35,10 +35,12 @@ class Calls(Database):
                     f"{self.name}: call {call.number} of {call.run} {call.round}.{call.slot} is not open"
                 )
 
-    def calls(self, run: str, round: int | None = None, slot: int | None = None) -> list[Call]:
-        """Calls of a run, or of one slot, in order."""
+    def calls(self, run: str, round: int | None = None, slot: int | None = None, *, texts: bool = True) -> list[Call]:
+        """Calls of a run, or of one slot, in order; without prompts and replies where only figures are wanted."""
         t = tables.call
-        query = sa.select(t).where(t.c.run == run).order_by(t.c.round, t.c.slot, t.c.number)
+        left_out = () if texts else ("prompt", "reply")
+        columns = [sa.literal("").label(c.name) if c.name in left_out else c for c in t.c]
+        query = sa.select(*columns).where(t.c.run == run).order_by(t.c.round, t.c.slot, t.c.number)
         for column, value in ((t.c.round, round), (t.c.slot, slot)):
             query = query if value is None else query.where(column == value)
         return [rows.call_of(row) for row in self._all(query)]

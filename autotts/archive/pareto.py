@@ -62,6 +62,22 @@ def _staircase(ordered: Iterable[Point]) -> list[Point]:
     return kept
 
 
+def _hidden_by_one(ordered: Iterable[Point]) -> list[Point]:
+    """Of points in `_best_first` order those that are on the front, or would be if one program were taken away."""
+    kept: list[Point] = []
+    best, owner, second = -math.inf, "", -math.inf  # the greatest accuracy so far, whose, and that of all others
+    for point in ordered:
+        if point.accuracy > second:
+            kept.append(point)
+        if point.id == owner:
+            best = max(best, point.accuracy)
+        elif point.accuracy > best:
+            best, owner, second = point.accuracy, point.id, best
+        else:
+            second = max(second, point.accuracy)
+    return kept
+
+
 def near_front(points: Iterable[Point], tolerance: float) -> list[Point]:
     """The points that would be on the front if they alone were `tolerance` more accurate, by rising tokens."""
     ordered = sorted(points, key=_best_first)
@@ -134,15 +150,18 @@ def exclusive_hypervolume(
     everything = sorted(finite, key=_best_first)
     # A program off the near front adds nothing even when lifted: it is not looked at again.
     near = {p.id for p in near_front(everything, tolerance)}
-    edge = _staircase(everything)
+    edge, shallow = _staircase(everything), _hidden_by_one(everything)
     holders = {p.id for p in edge}
-    result = dict.fromkeys((p.id for p in everything), 0.0)
+    own: dict[str, list[Point]] = {}
+    for point in everything:
+        own.setdefault(point.id, []).append(point)
+    result = dict.fromkeys(own, 0.0)
     whole = math.log(right / left) * (1 - floor)
     for name in near:
         # without a holder, points come to light that it hid; without any other program the front stays as it is
-        others = _staircase(p for p in everything if p.id != name) if name in holders else edge
+        others = _staircase(p for p in shallow if p.id != name) if name in holders else edge
         base = [(p.tokens, p.accuracy) for p in others]
-        lifted = [(p.tokens, min(1.0, p.accuracy + tolerance)) for p in everything if p.id == name]
+        lifted = [(p.tokens, min(1.0, p.accuracy + tolerance)) for p in own[name]]
         both = sorted(base + lifted, key=lambda pair: (pair[0], -pair[1]))
         gained = _area(both, floor, left, right) - _area(base, floor, left, right)
         result[name] = max(0.0, gained / whole)

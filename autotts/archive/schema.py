@@ -127,6 +127,7 @@ class tables:
         Column("cost", Double, nullable=True),
         Column("seconds", Double, nullable=False),
         _text("created"),
+        Index("call_by_run", "run", "tokens", "cost"),  # what is spent is summed before every call: from this alone
     )
     evaluation = Table(
         "evaluation",

@@ -26,7 +26,7 @@ from autotts.cli._common import (
 from autotts.errors import InputError
 from autotts.evaluation import MOST_BETAS
 from autotts.search import Budget, Config, Event, SearchStarted, open_run
-from autotts.search.serving import Guest, Served, alone, start_guest_run
+from autotts.search.serving import Guest, Served, start_guest_run
 from autotts.ui.progress import make_display
 
 __all__ = ["mcp"]
@@ -101,7 +101,7 @@ def mcp(
     with Archive(archive) as store:
         name = start_guest_run(store, run_name, given, (EMBEDDED,), lambda c: load_all(c.envs, c.equivalence))
         desk = Desk(name)
-        with alone(archive, name), open_run(store, name, workers, budget, [Guest()], **isolating) as search:
+        with open_run(store, name, workers, budget, [Guest()], **isolating) as search:
             print(f"run {name}: serving by MCP until the client leaves", file=sys.stderr, flush=True)
             with make_display("plain", console(stderr=True)) as shown:
 

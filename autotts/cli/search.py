@@ -125,7 +125,7 @@ def search(
     environments = load_all(envs, equivalence)
     with Archive(archive) as store:
         name = start_run(store, run_name, config, environments)
-        return _go(store, name, archive, workers, isolating, display, as_json)
+        return _go(store, name, archive, workers, {**isolating, "budget": budget}, display, as_json)
 
 
 @click.command()

@@ -18,7 +18,7 @@ from autotts.archive import Archive, Evaluation, Point, Verdict
 from autotts.archive import Program as StoredProgram
 from autotts.archive import Proposal as StoredProposal
 from autotts.archive.selection import Selector
-from autotts.errors import AgentDown, AgentError, AgentUnavailable, LimitReached, ProgramError
+from autotts.errors import AgentDown, AgentError, AgentUnavailable, AutoTTSError, LimitReached, ProgramError
 from autotts.evaluation import EnvironmentResult, Evaluator, Program, Protocol, shipped
 from autotts.replay import Environment
 from autotts.search.account import Account, SlotPurse
@@ -32,6 +32,9 @@ __all__ = ["BASELINES", "REFERENCE", "Search"]
 REFERENCE = "cmc"
 BASELINES = (REFERENCE, "sc", "asc", "esc", "parallel_probe")
 """Round 0, before what people added. The reference comes first: every gain is measured against it."""
+
+NEEDED = (REFERENCE, "sc")
+"""Without these nothing can be compared."""
 
 PARENTS = 2
 
@@ -69,7 +72,6 @@ class Search:
     account: Account = field(init=False)
     _place: tuple[int, int] = field(init=False, default=(0, 0))
     _told: tuple[Candidate, ...] = field(init=False, default=())
-    _known: dict[tuple[int, int], StoredProposal] = field(init=False, default_factory=dict)
     _candidates: list[Candidate] = field(init=False, default_factory=list)
     _hashes: dict[str, str] = field(init=False, default_factory=dict)
     _stopped: bool = field(init=False, default=False)
@@ -107,9 +109,9 @@ class Search:
             self.listen(SearchEnded(self.run, finished, self.evaluator.cpu_seconds, reason))
 
     def begin(self) -> None:
-        """Read what the archive holds, and see that programs may be run here."""
-        self._known = {(p.round, p.slot): p for p in self.archive.proposals(self.run)}
-        done = sum(p.verdict is not None for p in self._known.values())
+        """See what the archive holds, and that programs may be run here."""
+        self.archive.set_run_state(self.run, "running")
+        done = sum(self.archive.outcomes(self.run).values())
         rounds, per_round, added = self.config.rounds, self.config.proposals_per_round, len(self.config.added)
         self.evaluator.admit(all(agent.name in BUILT_IN for agent in self.agents) and not added)
         self.listen(SearchStarted(self.run, rounds, per_round, len(BASELINES), added, done, self.evaluator.isolation))
@@ -121,8 +123,8 @@ class Search:
 
     def step(self) -> None:
         """Settle the next slot: from the archive, or by asking the agent whose turn it is."""
-        stored = self._known.get(self._place)
         round_, slot = self._place
+        stored = self.archive.proposal(self.run, round_, slot)
         if round_ == 0:
             if stored is None:
                 agent = "baseline" if slot < len(BASELINES) else "person"
@@ -259,6 +261,10 @@ class Search:
             try:
                 verdict = self._evaluate(stored, program, evaluations)
             except ProgramError as error:
+                if program.name in NEEDED:
+                    raise AutoTTSError(
+                        f"the baseline {program.name} does not run here, so nothing is kept of it: {error}"
+                    ) from error
                 verdict = Verdict(error.outcome, error.message, error.line, error.where, program.hash)
         verdict = replace(verdict, isolation=self.evaluator.isolation)
         points: Sequence[Point] = ()
@@ -345,6 +351,7 @@ class Search:
                 line=verdict.line,
                 where=verdict.where,
                 points=self._points(program.id) if confirmed else (),
+                class_name=program.class_name,
             )
         )
         gain, se = verdict.gain, verdict.gain_se

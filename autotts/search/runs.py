@@ -17,6 +17,7 @@ from autotts.errors import InputError
 from autotts.evaluation import Evaluator
 from autotts.replay import Environment, load_environments
 from autotts.search.account import Budget
+from autotts.search.alone import alone
 from autotts.search.config import Config
 from autotts.search.loop import Search
 from autotts.search.standing import pass_at_1, rectangle
@@ -89,7 +90,7 @@ def open_run(
         workers, options: see `Evaluator`.
 
     Raises:
-        InputError: no such run, or its environments are not what they were.
+        InputError: no such run, its environments are not what they were, or another process is at it.
     """
     run = archive.run(name)
     config = Config.from_json(run.config)
@@ -105,5 +106,5 @@ def open_run(
             "restore them, or start a new run"
         )
     selector = default_selector(environments)
-    with Evaluator(environments, workers, **options) as evaluator:
+    with alone(archive.name, name), Evaluator(environments, workers, **options) as evaluator:
         yield Search(archive, name, config, environments, agents, selector, evaluator)

@@ -7,17 +7,10 @@ a run that was killed goes on where it stopped, with the drafts that were measur
 
 from __future__ import annotations
 
-import fcntl
-import hashlib
 import json
-import os
 import random
-import tempfile
-import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 from autotts.agents import Candidate, Context, Proposal
@@ -38,7 +31,6 @@ __all__ = [
     "WRITING",
     "Guest",
     "Served",
-    "alone",
     "guest_config",
     "rules",
     "start_guest_run",
@@ -51,9 +43,6 @@ MOST_ROUNDS = 100_000
 
 WRITING = ("evaluate_draft", "submit")
 """Tools that belong to a proposal, so that limits end them; the others only read."""
-
-PATIENCE = 5.0
-"""Seconds in which a server that was killed must have let go of its run."""
 
 _SUBMIT = (
     "Hand in your program (a draft, a source, or edits to a base). What does not pass the check comes back for you to "
@@ -125,41 +114,6 @@ def start_guest_run(
     return start_run(archive, name, config, load(config))
 
 
-@contextmanager
-def alone(archive: str, run: str) -> Iterator[None]:
-    """Nobody else on this machine serves this run meanwhile.
-
-    Raises:
-        InputError: somebody does.
-    """
-    place = archive if "://" in archive else str(Path(archive).expanduser().resolve())
-    key = hashlib.sha256(f"{place}\0{run}".encode()).hexdigest()[:24]
-    path = Path(tempfile.gettempdir()) / f"autotts-{os.getuid()}-{key}.lock"
-    deadline = time.monotonic() + PATIENCE
-    while (handle := _locked(path)) is None:
-        if time.monotonic() > deadline:
-            raise InputError(f"--run {run}: another `autotts mcp` serves this run; end it, or give another name")
-        time.sleep(0.1)
-    try:
-        yield
-    finally:
-        path.unlink(missing_ok=True)
-        os.close(handle)
-
-
-def _locked(path: Path) -> int | None:
-    """A descriptor of the locked file; None where another process has it, or took it away while we waited."""
-    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        if os.path.samestat(os.fstat(handle), path.lstat()):
-            return handle
-    except (BlockingIOError, FileNotFoundError):
-        pass
-    os.close(handle)
-    return None
-
-
 @dataclass
 class Served:
     """One search and its guest; used by one thread.
@@ -181,7 +135,6 @@ class Served:
     def prepare(self) -> None:
         """Take in what the archive holds, decide what is not decided, and run the baselines that are missing."""
         search = self.search
-        search.archive.set_run_state(search.run, "running")
         search.begin()
         while (place := search.place) is not None:
             if self._stopped:

@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from autotts.archive import Archive, Call, Listed
-from autotts.search.loop import BASELINES
 
 __all__ = ["Spending", "spending"]
 
@@ -58,10 +57,10 @@ class Spending:
 
 def spending(archive: Archive, run: str, by: By = "agent") -> list[Spending]:
     """What a run spent, in the order in which names first come up. Baselines and what people added are not listed."""
-    slots = [row for row in archive.listing(run) if row.round]
-    raised = _progress(archive, run)
+    rows = list(archive.listing(run))
+    slots, raised = [row for row in rows if row.round], _progress(rows)
     calls: dict[tuple[int, int], list[Call]] = {}
-    for call in archive.calls(run):
+    for call in archive.calls(run, texts=False):
         calls.setdefault((call.round, call.slot), []).append(call)
     name_of: dict[By, Callable[[int, Listed | None, Sequence[Call]], str]] = {
         "agent": lambda _, row, made: row.agent if row else made[0].agent,
@@ -95,13 +94,13 @@ def _added(sum_: Spending, row: Listed | None, calls: Sequence[Call], progress: 
     )
 
 
-def _progress(archive: Archive, run: str) -> dict[tuple[int, int], float]:
+def _progress(rows: Sequence[Listed]) -> dict[tuple[int, int], float]:
     """Slot → by how much it raised the greatest confirmed gain; the baselines and added programs set the start."""
     best, raised = 0.0, {}
-    for row in archive.listing(run):
+    for row in rows:
         if row.stage != "confirm" or row.outcome != "ok" or row.gain is None:
             continue
         if row.round and row.gain > best:
             raised[row.round, row.slot or 0] = row.gain - best
-        best = max(best, row.gain) if row.round or (row.slot or 0) >= len(BASELINES) else best
+        best = max(best, row.gain)
     return raised

@@ -14,14 +14,12 @@ from autotts.agents import Candidate
 from autotts.archive import Point, front, hypervolume
 from autotts.archive.selection import Entry
 from autotts.evaluation import Protocol, clusters_of
-from autotts.evaluation.statistics import Gain, Scores, gain_at_matched_tokens, tokens_saved
+from autotts.evaluation.statistics import Gain, Scores, gain_at_matched_tokens, mean_curve, tokens_saved
 from autotts.replay import Environment
 
 __all__ = ["Standing", "pass_at_1", "rectangle"]
 
 RESAMPLES = 1000
-TOLERANCE = 0.0
-"""A screened point this far (in accuracy) below the screened front still counts as touching it."""
 
 
 class Sums(Typing):
@@ -89,10 +87,11 @@ class Standing:
         """The mean curve as points, absolute tokens, under the name `id_`."""
         results = [kept[environment.hash] for environment in self._environments]
         sequential = np.mean([r.sequential_tokens.mean(axis=1) / r.n_seeds for r in results], axis=0)
-        means = _absolute_means(self.scores(results))
+        scores = self.scores(results)
+        means = mean_curve(scores.accuracy, scores.tokens, np.ones(len(scores.units)))
         return tuple(
             Point(id_, beta, float(tokens), float(accuracy), float(seq))
-            for beta, tokens, accuracy, seq in zip(self._protocol.betas, *means, sequential, strict=True)
+            for beta, accuracy, tokens, seq in zip(self._protocol.betas, *means, sequential, strict=True)
         )
 
     # ---- gains -------------------------------------------------------------------------------------------------
@@ -108,13 +107,12 @@ class Standing:
     def could_touch_front(self, scores: Scores) -> bool:
         """Whether a screened curve has a point that the screened points of the confirmed programs do not dominate."""
         confirmed = self._entries["confirm"]
-        pool = [p for id_, entry in self._entries["screen"].items() if id_ in confirmed for p in front(entry.points)]
-        tokens, accuracy = _absolute_means(scores)
-        for spent, attained in zip(tokens, accuracy, strict=True):
-            best = max((p.accuracy for p in pool if p.tokens <= spent), default=-1.0)
-            if attained > best - TOLERANCE:
-                return True
-        return False
+        edge = front(p for id_, entry in self._entries["screen"].items() if id_ in confirmed for p in entry.points)
+        accuracy, tokens = mean_curve(scores.accuracy, scores.tokens, np.ones(len(scores.units)))
+        return any(
+            attained > max((p.accuracy for p in edge if p.tokens <= spent), default=-1.0)
+            for spent, attained in zip(tokens, accuracy, strict=True)
+        )
 
     # ---- front -------------------------------------------------------------------------------------------------
 
@@ -175,8 +173,3 @@ class Standing:
             "best_gain_se": best.gain_se,
             "saved": saved.value,
         }
-
-
-def _absolute_means(scores: Scores) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """(tokens, accuracy) of the mean curve, each of shape (B,), environments weighing the same."""
-    return np.nanmean(scores.tokens, axis=2).mean(axis=0), np.nanmean(scores.accuracy, axis=2).mean(axis=0)

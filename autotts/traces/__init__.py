@@ -21,7 +21,6 @@ __all__ = [
     "STATE_FEATURES",
     "Evidence",
     "FailureKind",
-    "HELP as FEATURE_HELP",
     "LineCredit",
     "branches",
     "ceilings",

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from autotts.agents._base import Candidate, Context
-from autotts.agents.briefing import best_of, plateaued, reference_of, shown, tried
+from autotts.agents.briefing import bases, best_of, plateaued, reference_of, shown, tried
 from autotts.agents.command.keeper import remove
 from autotts.errors import AutoTTSError, EmptyAnswer, MalformedAnswer
 from autotts.evaluation import Program
@@ -102,10 +102,10 @@ def furnish(place: Path, prompts: Prompts, context: Context, seconds: float) -> 
 
 
 def _parent(context: Context) -> Candidate | None:
-    """The first parent that is a program with `solve`; none in every other slot of a search that stands still."""
+    """The first parent that can be built on; none in every other slot of a search that stands still."""
     if plateaued(context) and context.slot % 2:
         return None
-    return next((c for c in context.parents if re.search(r"^def solve\b", c.source, re.M)), None)
+    return next(iter(bases(context)), None)
 
 
 def _write(path: Path, text: str) -> None:
@@ -154,7 +154,7 @@ def _row(c: Candidate, has_file: bool) -> str:
 
 
 def _pieces(bench: Bench, about: Candidate, reference: Candidate) -> dict[str, Callable[[], str]]:
-    program, other = Program(about.source, about.id), Program(reference.source, reference.id)
+    program, other = about.program, reference.program
     pieces: dict[str, Callable[[], str]] = {
         "credit": lambda: bench.credit(program).text(),
         "failures": lambda: bench.failures(program).text(),

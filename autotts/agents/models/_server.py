@@ -59,9 +59,6 @@ class ServerModel(ABC):
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.name!r}, {self._address.url!r})"
 
-    def close(self) -> None:  # noqa: B027
-        """Nothing to do: every call opens and closes its own connection, so that a deadline can cut it off."""
-
     def ask(self, request: Request, timeout: float) -> Reply:
         """Send the request once and wait at most `timeout` seconds; see `Model.ask`."""
         body = sendable(self._body(request))
