@@ -30,7 +30,7 @@ def instruments(bench: Bench) -> dict[str, Callable[[], object]]:
     prune = next(n for n, line in enumerate(cmc.source.split("\n"), 1) if "episode.prune(" in line)
     return {
         "credit": lambda: bench.credit(cmc).text(),
-        "credit, without a line's prunes": lambda: bench.without_prunes(cmc, prune).text(),
+        "credit, a line overridden": lambda: bench.overridden(cmc, prune).text(),
         "failures": lambda: bench.failures(cmc).text(),
         "episode": lambda: bench.episode(cmc, bench.environments[0].name, 1, 0, 0.5).text(),
         "compare": lambda: bench.compare(asc, cmc).text(),

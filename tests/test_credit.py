@@ -24,8 +24,8 @@ from autotts.traces import (
     episode,
     failures,
     gutter,
+    overridden,
     timeline,
-    without_prunes,
 )
 from autotts.traces._failures import kind_of, may_be_told
 from autotts.traces._walk import questions_of, walk
@@ -209,7 +209,7 @@ def test_harm_of_a_line_is_a_figure_of_its_own() -> None:
 def test_a_timeline_shows_what_the_program_saw(evaluator: Evaluator) -> None:
     evidence = timeline(episode(evaluator, LINES, 0, 3, seed=SHOWS), evaluator.environments[0])
     text = evidence.text()
-    assert f"one/tiny, question 3, seed {SHOWS}, β=0.5: " in text
+    assert f"one/tiny, question 3, seed {SHOWS}, β=0.5. Returned a0 at line 18" in text
     assert "Returned a0 at line 18 after 3 waves, " in text
     wave, action, line, _, tokens, _, second = evidence.body.split("\n")[:7]
     assert wave.split() == ["wave", "1", "2", "3"]
@@ -248,13 +248,15 @@ def test_no_timeline_says_which_answer_is_right(mixed: list[EpisodeTrace], world
             title = timeline(trace, other).title
             body = timeline(trace, other).body
             assert body == timeline(trace, world).body
-            if not walked.right:
-                seen[title].add(gold)
-                assert (kind_of(walked) in title) == may_be_told(walked)
-                told += may_be_told(walked)
-        # Whatever is withheld is withheld whichever answer is right.
-        if not any("wrong (" in title for title in seen):
-            assert len(seen) <= 1
+            shown = not walked.right and may_be_told(walked)
+            assert (kind_of(walked) in title) == shown
+            told += shown
+            seen[title.partition(":")[0] if shown else title].add(gold)
+            for word in ("right", "wrong", "overspent"):
+                assert word not in title.replace("gave up the right one", "")
+        # What is not told looks the same whichever answer is right.
+        if not any(may_be_told(walk(trace, questions_of([w])[0][trace.question])) for w in (world,)):
+            assert len(seen) == 1
     assert told
 
 
@@ -274,25 +276,40 @@ def test_a_finding_gives_no_example_that_would_tell(mixed: list[EpisodeTrace], w
 # ---- run again -----------------------------------------------------------------------------------------------------
 
 
+def test_a_wave_can_be_made_longer_before_the_program_sees_it(evaluator: Evaluator) -> None:
+    stepping = program(
+        "wave = episode.branches(3)\nepisode.advance(episode.active)\nepisode.finish(episode.active)\n"
+        "return episode.probe(wave[0])"
+    )
+    line = next(k for k, text in enumerate(stepping.source.split("\n"), 1) if "episode.advance(" in text)
+    twice = Program.from_source(
+        stepping.source.replace("episode.advance(episode.active)", "for _ in range(2): episode.advance(episode.active)")
+    )
+    again, plain = evaluator.trace(stepping, overridden=line), evaluator.trace(twice)
+    assert [[a[:2] for a in t.actions] for t in again] == [[a[:2] for a in t.actions] for t in plain]
+    assert [t.tokens for t in again] == [t.tokens for t in plain]
+    assert again != evaluator.trace(stepping)
+
+
 def test_a_prune_can_be_ignored_and_what_it_did_is_the_difference(
     evaluator: Evaluator, worlds: list[Environment], mixed: list[EpisodeTrace]
 ) -> None:
     line = next(k for k, text in enumerate(MIXED.source.split("\n"), 1) if "episode.prune(i)" in text)
     kept = Program.from_source(MIXED.source.replace("episode.prune(i)", "pass"))
     protocol = replace(SAMPLE, seeds=(0, 1, 2))
-    again = evaluator.trace(MIXED, protocol, ignored=line)
+    again = evaluator.trace(MIXED, protocol, overridden=line)
     plain = evaluator.trace(kept, protocol)
     assert [(t.actions, t.answer, t.line) for t in again] == [(t.actions, t.answer, t.line) for t in plain]
     assert any(a.op == OP_PRUNE for t in mixed for a in t.actions)
-    evidence = without_prunes(evaluator, MIXED, line, mixed, protocol)
+    evidence = overridden(evaluator, MIXED, line, mixed, protocol)
     (row,) = [r for r in evidence.as_json()["rows"] if r["environment"] == "all"]
     right = [sum(Naive(t, worlds[t.environment]).answer == "42" for t in some) for some in (mixed, again)]
     assert row["Δ accuracy, points"] == pytest.approx(100 * (right[0] - right[1]) / len(mixed))
     assert row["Δ tokens"] == round(sum(a.tokens - b.tokens for a, b in zip(mixed, again, strict=True)) / len(mixed))
-    assert row["with prunes %"] == pytest.approx(
+    assert row["with the line %"] == pytest.approx(
         100 * sum(any(a.op == OP_PRUNE for a in t.actions) for t in mixed) / len(mixed)
     )
-    other = without_prunes(evaluator, MIXED, line + 1, None, protocol)
-    assert [r[2] for r in other.rows] == [0.0] * 3
+    with pytest.raises(InputError, match="takes no action"):
+        overridden(evaluator, MIXED, 1, mixed, protocol)
     with pytest.raises(InputError, match="other episodes"):
-        without_prunes(evaluator, MIXED, line, mixed[1:], protocol)
+        overridden(evaluator, MIXED, line, mixed[1:], protocol)

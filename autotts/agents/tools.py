@@ -142,9 +142,9 @@ class Toolbox:
         """Credit per source line."""
         return self.bench.credit(self._program(program)).text()
 
-    def without_prunes(self, program: str, line: int) -> str:
-        """A line's prunes ignored."""
-        return self.bench.without_prunes(self._program(program), line).text()
+    def overridden(self, program: str, line: int) -> str:
+        """A line's decisions overridden."""
+        return self.bench.overridden(self._program(program), line).text()
 
     def failures(self, program: str) -> str:
         """Failure kinds."""
@@ -264,12 +264,12 @@ _TOOLS: dict[str, tuple[str, _Fields, tuple[str, ...], Callable[..., str]]] = {
         ("program",),
         Toolbox.credit,
     ),
-    "without_prunes": (
-        "What the prunes of a line really do: the program run again with them ignored, as a paired difference. For a "
-        "line that credit makes suspect.",
+    "overridden": (
+        "What the decisions of a line really do: the program run again with its prunes ignored, or its waves read an "
+        "interval further, as a paired difference. For a line that credit makes suspect.",
         {"program": _PROGRAM, "line": {"type": "integer"}},
         ("program", "line"),
-        Toolbox.without_prunes,
+        Toolbox.overridden,
     ),
     "failures": (
         "Why a program's episodes went wrong or cost too much: failure kinds with counts, tokens and examples.",

@@ -104,13 +104,18 @@ def _print(found: Evidence, as_json: bool) -> None:
 @click.argument("program")
 @option("--source", is_flag=True, help="The whole source, with each line's credit beside it.")
 @option(
-    "--without-prunes", type=click.IntRange(1), default=None, metavar="LINE", help="Run again, a line's prunes ignored."
+    "--override",
+    "overridden",
+    type=click.IntRange(1),
+    default=None,
+    metavar="LINE",
+    help="Run again, a line's prunes ignored.",
 )
 @_evidence(program=True)
-def credit(bench: Bench, program: Any, source: bool, without_prunes: int | None) -> Evidence:
+def credit(bench: Bench, program: Any, source: bool, overridden: int | None) -> Evidence:
     """Which line of PROGRAM wins, which loses, which only spends."""
-    if without_prunes is not None:
-        return bench.without_prunes(program, without_prunes)
+    if overridden is not None:
+        return bench.overridden(program, overridden)
     if not source:
         return bench.credit(program)
     return Evidence(f"{program.name or program.id}: credit beside each line", body=bench.gutter(program))

@@ -214,7 +214,7 @@ def _tables(channel: Channel, job: dict[str, Any]) -> list[Table]:
 def _run_trace(channel: Channel, job: dict[str, Any], runner: _Runner, schedules: list[dict[str, float]]) -> None:
     tables = _tables(channel, job)
     for beta, knobs in zip(job["betas"], schedules, strict=True):
-        recorder = Recorder(job["interval"], job["kappa_probe"], job["max_branches"], job["ignored"])
+        recorder = Recorder(job["interval"], job["kappa_probe"], job["max_branches"], job["overridden"])
         for seed in job["seeds"]:
             for number, table in zip(job["numbers"], tables, strict=True):
                 channel.context = f"β={beta:g}, {job['environment']}, question {number + 1}, seed {seed}"

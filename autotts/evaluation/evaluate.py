@@ -229,7 +229,7 @@ class Evaluator:
         program: Program,
         protocol: Protocol = SAMPLE,
         only: tuple[int, int] | None = None,
-        ignored: int | None = None,
+        overridden: int | None = None,
     ) -> list[EpisodeTrace]:
         """Table episodes with every action, its line, notes, and the line of the return.
 
@@ -237,8 +237,8 @@ class Evaluator:
             program: what to run.
             protocol: β, seeds, overrides.
             only: the one question that is played, as places in `environments` and in that environment.
-            ignored: a line of the program whose prunes have no effect, to see what they do; None for the program as
-                it is.
+            overridden: a line of the program whose prunes have no effect and whose waves go an interval further, to
+                see what they do; None for the program as it is.
 
         Returns:
             The traces, environments outermost, then β, seeds, and questions.
@@ -249,7 +249,7 @@ class Evaluator:
         self.admit(program.trusted)
         _, code = self._again_if_clock(lambda: self._smoke(program, protocol))
         work = Work(program, protocol, code)
-        scenes = [Scene(e, prepared, ignored=ignored) for e, prepared in enumerate(self._prepared)]
+        scenes = [Scene(e, prepared, overridden=overridden) for e, prepared in enumerate(self._prepared)]
         if only is not None:
             scenes = [replace(scenes[only[0]], numbers=(only[1],))]
 

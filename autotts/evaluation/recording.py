@@ -61,17 +61,33 @@ class _BuyingSource(_RecordingSource):
         return super().probe(branches)
 
 
-class _Unpruned(Episode):
-    """An episode in which the prunes of one line are admitted and then ignored."""
+class _Overridden(Episode):
+    """An episode in which the decisions of one line are overridden.
 
-    __slots__ = ("_ignored",)
+    Its prunes are admitted and then ignored; the branches of its waves go one interval further, as far as they have
+    one, before the program sees anything of them.
+    """
 
-    def __init__(self, source: TableSource, interval: int, kappa_probe: int, note: Note, ignored: int) -> None:
+    __slots__ = ("_line",)
+
+    def __init__(self, source: TableSource, interval: int, kappa_probe: int, note: Note, line: int) -> None:
         super().__init__(source, interval, kappa_probe, note)
-        self._ignored = ignored
+        self._line = line
+
+    def branches(self, n: int) -> list[int]:
+        opened = super().branches(n)
+        if _asking_line() == self._line:
+            super().advance([i for i in opened if i in self._active])
+        return opened
+
+    def advance(self, branches: int | Iterable[int]) -> None:
+        wave = [branches] if type(branches) is int else list(branches)  # type: ignore[arg-type]
+        super().advance(wave)
+        if _asking_line() == self._line:
+            super().advance([i for i in wave if i in self._active])
 
     def prune(self, branches: int | Iterable[int]) -> None:
-        if _asking_line() == self._ignored:
+        if _asking_line() == self._line:
             self._wave("prune", branches, self._active)
         else:
             super().prune(branches)
@@ -97,12 +113,12 @@ class Recorder:
 
     Args:
         interval, kappa_probe, max_branches: of the environment.
-        ignored: a line whose prunes have no effect; None for what the program does by itself.
+        overridden: a line whose decisions are overridden; None for what the program does by itself.
     """
 
-    def __init__(self, interval: int, kappa_probe: int, max_branches: int, ignored: int | None = None) -> None:
+    def __init__(self, interval: int, kappa_probe: int, max_branches: int, overridden: int | None = None) -> None:
         self._rules = interval, kappa_probe, max_branches
-        self._ignored = ignored
+        self._overridden = overridden
         self._numbers = array("i")
         self._notes: list[list[Any]] = []
         self._episodes = 0
@@ -122,10 +138,10 @@ class Recorder:
             else:
                 left_out += 1
 
-        if self._ignored is None:
+        if self._overridden is None:
             episode = Episode(source, interval, kappa, note)
         else:
-            episode = _Unpruned(source, interval, kappa, note, self._ignored)
+            episode = _Overridden(source, interval, kappa, note, self._overridden)
         watch = _ReturnWatch()
         answer = solve(episode, knobs, watch.call)
         seen = [number for number in episode._labels if number != UNPARSED_ID]

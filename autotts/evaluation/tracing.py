@@ -106,13 +106,13 @@ class Scene:
         environment: place in the evaluator's list.
         prepared: the environment itself.
         numbers: places of the questions that are played, None for all.
-        ignored: a line of the program whose prunes have no effect, None for none.
+        overridden: a line of the program whose decisions are overridden, None for none.
     """
 
     environment: int
     prepared: Prepared
     numbers: tuple[int, ...] | None = None
-    ignored: int | None = None
+    overridden: int | None = None
 
     @property
     def questions(self) -> tuple[int, ...]:
@@ -129,7 +129,7 @@ def trace_block(work: Work, beta: float, scene: Scene, child: Child) -> list[Epi
     prepared, questions, seeds = scene.prepared, scene.questions, work.protocol.seeds
     tables = [prepared.tables[q] for q in questions]
     more: dict[str, Any] = {"seeds": list(seeds), "signals": [table.signals for table in tables], "numbers": questions}
-    more["ignored"] = scene.ignored
+    more["overridden"] = scene.overridden
     work.start(child, prepared.table_job(work, [beta], "trace", **more))
     child.send(prepared.packed if scene.numbers is None else pack_tables(tables))
     knobs_of(child.recv(MAX_SCHEDULE), 1)

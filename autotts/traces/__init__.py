@@ -2,7 +2,7 @@
 
 from autotts.traces._credit import LineCredit, credit, credit_by_line, gutter
 from autotts.traces._failures import KINDS, FailureKind, failures
-from autotts.traces._rerun import without_prunes
+from autotts.traces._rerun import overridden
 from autotts.traces._table import Evidence
 from autotts.traces._timeline import episode, timeline
 from autotts.traces.branches import branches
@@ -33,9 +33,9 @@ __all__ = [
     "gutter",
     "lineage",
     "measure",
+    "overridden",
     "reference_results",
     "reject_text",
     "states",
     "timeline",
-    "without_prunes",
 ]

@@ -88,7 +88,7 @@ def failures(traces: Sequence[EpisodeTrace], environments: Sequence[Environment]
         kind = kind_of(walked)
         groups[None][kind].append(trace.tokens)
         groups[trace.environment][kind].append(trace.tokens)
-        if len(examples[kind]) < EXAMPLES and (walked.right or may_be_told(walked)):
+        if len(examples[kind]) < EXAMPLES and not walked.right and may_be_told(walked):
             examples[kind].append(_named(trace, environments[trace.environment]))
     rows: list[tuple[str | int | float | None, ...]] = []
     for group in [None, *sorted(g for g in groups if g is not None)]:

@@ -60,15 +60,15 @@ def episode(
 def timeline(trace: EpisodeTrace, environment: Environment) -> Evidence:
     """One episode: which branch was where at each wave, what it showed, and how the episode ended.
 
-    A wrong one is never told so that its right answer could be inferred; where the kind of failure would do that, it
-    is left out.
+    Nothing in it says which answer is right: that an episode was right is not told, and how it failed only where that
+    leaves the right answer open.
     """
     recorded = questions_of([environment])[0][trace.question]
     walked = walk(trace, recorded)
     label = _Labels(trace)
     columns = _squeezed(_merged(_columns(trace, recorded, label)))
     where = f"{environment.name}, question {trace.question + 1}, seed {trace.seed}, β={trace.beta:g}"
-    title = f"{where}: {_verdict(walked)}. {_ending(trace, label)}"
+    title = f"{where}{_verdict(walked)}. {_ending(trace, label)}"
     return Evidence(title, notes=(*_LEGEND, *_notes(trace)), body=_drawn(columns, walked, label))
 
 
@@ -91,9 +91,8 @@ class _Labels:
 
 
 def _verdict(walked: Walk) -> str:
-    if walked.right:
-        return "right, but overspent" if kind_of(walked) == "overspent" else "right"
-    return f"wrong ({kind_of(walked)})" if may_be_told(walked) else "wrong"
+    """The kind of failure where it leaves open which answer is right; of all others nothing is said."""
+    return f": {kind_of(walked)}" if not walked.right and may_be_told(walked) else ""
 
 
 def _ending(trace: EpisodeTrace, label: _Labels) -> str:

@@ -15,7 +15,7 @@ from autotts.sandbox import Sandbox
 from autotts.traces._credit import credit, gutter
 from autotts.traces._credit import credit_by_line as lines_of
 from autotts.traces._failures import failures
-from autotts.traces._rerun import without_prunes
+from autotts.traces._rerun import overridden
 from autotts.traces._table import Evidence
 from autotts.traces._timeline import episode, timeline
 from autotts.traces.branches import branches
@@ -103,9 +103,9 @@ class Bench:
         """Credit per source line."""
         return credit(self._trace(program), self.environments, program)
 
-    def without_prunes(self, program: Program, line: int) -> Evidence:
-        """What the prunes of a line do, by running the program again with them ignored."""
-        return without_prunes(self.evaluator, program, line, self._trace(program))
+    def overridden(self, program: Program, line: int) -> Evidence:
+        """What a line's decisions do, by running the program again with them overridden."""
+        return overridden(self.evaluator, program, line, self._trace(program))
 
     def gutter(self, program: Program) -> str:
         """The source with each line's credit beside it."""
