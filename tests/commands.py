@@ -52,6 +52,9 @@ class Purse:
     def recorded(self) -> str | None:
         return self.answers.pop(0) if self.answers else None
 
+    def templates(self) -> set[str]:
+        return set()
+
     def begin(self, prompt: str, templates: Any, tokens: int, cost: float | None) -> int:
         if len(self.begun) >= self.admits:
             raise LimitReached("no room")

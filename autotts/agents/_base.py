@@ -85,6 +85,10 @@ class Purse(Protocol):
         """Write down how it ended: "ok" with the answer, or what went wrong; what it used and cost."""
         ...
 
+    def templates(self) -> set[str]:
+        """Names of the templates that the slot's calls were rendered from so far."""
+        ...
+
     def seconds_left(self) -> float:
         """Until the run's own time is over; infinite where it has no limit."""
         ...

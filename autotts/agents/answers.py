@@ -9,8 +9,11 @@ from autotts.errors import EmptyAnswer, MalformedAnswer, Refused, Truncated
 
 __all__ = ["apply_edits", "has_edits", "read_program", "source_in"]
 
-_FENCE = re.compile(r"^[ \t]*(`{3,}|~{3,})[^\n`]*\n(.*?)(?:^[ \t]*\1[ \t]*$|\Z)", re.M | re.S)
-_EDIT = re.compile(r"^<{5,9} ?SEARCH[ \t]*\n(.*?)^={5,9}[ \t]*\n(.*?)^>{5,9} ?REPLACE[ \t]*$", re.M | re.S)
+# What a model writes may be made to take for ever, so nothing here tries a long run more than once.
+_FENCE = re.compile(r"^[ \t]*+(`{3,}+|~{3,}+)[^\n`]*+\n(.*?)(?:^[ \t]*+\1[ \t]*+$|\Z)", re.M | re.S)
+_SEARCH, _DIVIDE, _REPLACE = (
+    re.compile(line) for line in (r"<{5,9} ?SEARCH[ \t]*", r"={5,9}[ \t]*", r">{5,9} ?REPLACE[ \t]*")
+)
 _MOST_EDITS = 50
 
 
@@ -75,8 +78,7 @@ def apply_edits(text: str, base: str) -> str:
     """
     if not base:
         raise MalformedAnswer("edits were given, but there is no program that they are against; give the whole file")
-    edits = _EDIT.findall(text)
-    begun = len(re.findall(r"^<{5,9} ?SEARCH", text, re.M))
+    edits, begun = _edits(text), len(re.findall(r"^<{5,9} ?SEARCH", text, re.M))
     if len(edits) != begun:
         raise MalformedAnswer(
             f"{begun} edits begin and {len(edits)} are whole; each needs the lines <<<<<<< SEARCH, =======, "
@@ -90,18 +92,33 @@ def apply_edits(text: str, base: str) -> str:
     return source
 
 
+def _edits(text: str) -> list[tuple[str, str]]:
+    """(search, replace) of the whole blocks of a text, in one pass over its lines."""
+    found: list[tuple[str, str]] = []
+    lines = text.split("\n")
+    start = middle = -1
+    for n, line in enumerate(lines):
+        if start < 0:
+            start, middle = (n if _SEARCH.fullmatch(line) else -1), -1
+        elif middle < 0:
+            middle = n if _DIVIDE.fullmatch(line) else -1
+        elif _REPLACE.fullmatch(line):
+            found.append(("\n".join(lines[start + 1 : middle]), "\n".join(lines[middle + 1 : n])))
+            start = -1
+    return found
+
+
 def _edited(source: str, search: str, replace: str, number: int) -> str:
     """One edit; blanks at the ends of lines do not matter."""
     lines, wanted = source.split("\n"), [line.rstrip() for line in search.rstrip("\n").split("\n")]
     if not any(wanted):
         raise MalformedAnswer(f"edit {number}: its SEARCH is empty; give lines of the program that it replaces")
-    places = [
-        k
-        for k in range(len(lines) - len(wanted) + 1)
-        if all(lines[k + j].rstrip() == line for j, line in enumerate(wanted))
-    ]
-    if len(places) != 1:
-        what = "is not in the program" if not places else f"is in the program {len(places)} times"
+    # Found as one text, each line with its end, for a comparison line by line takes their product.
+    whole, part = ("".join(f"\n{line}" for line in some) + "\n" for some in ((x.rstrip() for x in lines), wanted))
+    first = whole.find(part)
+    if first < 0 or whole.find(part, first + 1) >= 0:
+        what = "is not in the program" if first < 0 else "is in the program more than once"
         raise MalformedAnswer(f"edit {number}: its SEARCH, beginning {wanted[0][:60]!r}, {what}; it must fit just once")
     new = replace.rstrip("\n").split("\n") if replace.strip("\n") else []
-    return "\n".join([*lines[: places[0]], *new, *lines[places[0] + len(wanted) :]])
+    place = whole.count("\n", 0, first)
+    return "\n".join([*lines[:place], *new, *lines[place + len(wanted) :]])

@@ -90,10 +90,15 @@ class Caller:
                 said, templates = "", {}
             try:
                 return self._once(request, said, templates)
+            except NotSubmitted as error:
+                if not last:
+                    raise
+                raise AgentUnavailable(f"{self.model.name} gave no answer; the last try: {last}; {error}") from error
             except (Busy, Lost) as error:
                 last = str(error)
                 asked = error.retry_after if isinstance(error, Busy) else None
-                pause = wait if asked is None else asked
+                # A server that asks for no time at all, again and again, is given some nevertheless.
+                pause = wait if asked is None else max(asked, wait if attempt else 0.0)
                 wait = min(2 * wait, LONGEST_WAIT)
                 if pause > self.seconds_left - LEAST_TIME:
                     raise AgentUnavailable(
@@ -121,6 +126,7 @@ class Caller:
             raise
         except Lost as error:
             self.purse.end(number, f"Lost: {error}", "", {}, most, worst)
+            self.tokens += most
             raise
         except TooLong as error:
             self.purse.end(number, f"TooLong: {error}", "", {}, 0, 0.0)

@@ -16,6 +16,9 @@ from autotts.prompts import Prompts
 
 __all__ = ["ModelAgent"]
 
+_OF_SESSIONS = {"system", "session"}
+"""Templates of a session; what else there is belongs to single prompts."""
+
 
 class ModelAgent:
     """Writes programs with a language model.
@@ -39,6 +42,8 @@ class ModelAgent:
             raise ValueError(f"{self.name} needs a purse and a bench; a search gives both")
         settings = self._settings
         caller = Caller(self._model, context.purse, self._prices, settings.proposal_seconds, settings.proposal_tokens)
+        if settings.mode == "auto" and context.purse.templates() - _OF_SESSIONS:
+            self._tools = False  # before it was interrupted, this slot was without them: its answers fit nothing else
         if settings.mode != "single" and (self._tools or settings.mode == "session"):
             limits = SessionLimits(settings.session_turns, settings.answer_tokens)
             try:

@@ -50,6 +50,8 @@ class MockAgent:
             raise entry
         if isinstance(entry, Proposal):
             return entry
+        if not isinstance(entry, str):
+            raise InputError(f"{self.name}: an entry is {type(entry).__name__}, no text, Proposal or AgentError")
         return Proposal(read_program(Reply(entry)), tuple(c.id for c in context.parents[:1]), entry)
 
     def _next(self, context: Context) -> str | Proposal | AgentError:
@@ -75,13 +77,20 @@ def load_script(reference: str) -> MockAgent:
     if not path.is_file():
         raise InputError(f"--agent mock/{reference}: no file {path}; give a JSON list of answers, or file.py:name")
     if attribute:
-        script = runpy.run_path(str(path)).get(attribute)
+        try:
+            script = runpy.run_path(str(path)).get(attribute)
+        except Exception as error:
+            raise InputError(
+                f"--agent mock/{reference}: {path} cannot be run ({type(error).__name__}: {error})"
+            ) from error
         if script is None:
             raise InputError(f"--agent mock/{reference}: {path} defines no {attribute}")
+        if not callable(script) and not isinstance(script, Iterable):
+            raise InputError(f"--agent mock/{reference}: {attribute} is no list, generator or callable")
         return MockAgent(script, reference)
     try:
         entries = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"--agent mock/{reference}: {path} cannot be read as JSON ({error})") from error
     if not isinstance(entries, list) or not all(isinstance(entry, str) for entry in entries):
         raise InputError(f"--agent mock/{reference}: {path} must hold a list of texts")

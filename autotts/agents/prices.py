@@ -6,7 +6,6 @@ Prices come from the tables of `genai-prices`, as installed (nothing is fetched)
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -118,8 +117,8 @@ def _rates(where: str, name: str, row: Any) -> Rates:
     for kind, rate in row.items():
         if kind not in _KINDS:
             raise InputError(f"{where}: no such kind of tokens: {kind!r}; there is {', '.join(_KINDS)}")
-        if isinstance(rate, bool) or not isinstance(rate, int | float) or not 0 <= rate < math.inf:
-            raise InputError(f"{where}: {kind!r} is {rate!r}, not dollars per million tokens")
+        if isinstance(rate, bool) or not isinstance(rate, int | float) or not 0 <= rate <= _MILLION:
+            raise InputError(f"{where}: {kind!r} is {repr(rate)[:40]}, not dollars per million tokens")
     for kind in ("input", "output"):
         if kind not in row:
             raise InputError(f"{where}: {kind!r} is missing")

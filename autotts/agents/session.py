@@ -18,6 +18,9 @@ __all__ = ["SessionLimits", "propose_in_session"]
 NUDGES = 2
 """Turns without a tool call or a program after which a session is over."""
 
+MOST_CALLS = 32
+"""Calls of one reply that are done."""
+
 
 @dataclass(frozen=True)
 class SessionLimits:
@@ -100,9 +103,9 @@ class _Session:
         left = self.prompts.left(turns_left, self.caller.tokens_left, round(self.caller.seconds_left))
         if reply.calls:
             results = []
-            for call in reply.calls:
-                if self.box.submitted is not None:
-                    results.append(ToolResult(call.id, "a program was submitted already", True))
+            for number, call in enumerate(reply.calls):
+                if why := self._refused(number):
+                    results.append(ToolResult(call.id, why, True))
                     continue
                 try:
                     results.append(ToolResult(call.id, self.box.call(call.name, call.arguments)))
@@ -121,6 +124,14 @@ class _Session:
                 return f"it called no tool in {self.nudges} turns ({error})"
             self.turns.append(Turn(f"{error}\n\n{self.prompts.nudge().text}\n{left.text}"))
             return ""
+
+    def _refused(self, number: int) -> str:
+        """Why this call of a reply is not done, "" where it is: one reply must not keep the search busy for ever."""
+        if self.box.submitted is not None:
+            return "a program was submitted already"
+        if number >= MOST_CALLS:
+            return f"not done: at most {MOST_CALLS} calls at a time"
+        return "" if self.caller.seconds_left > 0 else "not done: the proposal's time is over"
 
     def _proposal(self, source: str, note: str) -> Proposal:
         return Proposal(source, self.box.parents, f"{note}{self.last}", self.first.text)

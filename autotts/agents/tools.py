@@ -74,18 +74,19 @@ class Toolbox:
         Raises:
             ToolFailure: no such tool, arguments that do not fit, or what the tool says cannot be done.
         """
+        try:
+            return _fit(self._called(name, arguments))
+        except (ToolFailure, ProgramError, InputError) as error:
+            raise ToolFailure(_fit(str(error))) from error
+
+    def _called(self, name: str, arguments: Mapping[str, Any] | None) -> str:
         if name not in _TOOLS:
-            raise ToolFailure(f"{name}: no such tool; there are {', '.join(_TOOLS)}")
+            raise ToolFailure(f"{name[:60]}: no such tool; there are {', '.join(_TOOLS)}")
         if arguments is None:
             raise ToolFailure(f"{name}: the arguments are no JSON object; write them anew")
         _, fields, needed, method = _TOOLS[name]
         _check_arguments(name, arguments, fields, needed)
-        try:
-            text = method(self, **arguments)
-        except (ProgramError, InputError) as error:
-            raise ToolFailure(str(error)) from error
-        text = printable(text, newlines=True)
-        return text if len(text) <= MOST_TEXT else text[:MOST_TEXT] + "\n… (cut; ask for less)\n"
+        return method(self, **arguments)
 
     # ---- reading -----------------------------------------------------------------------------------------------
 
@@ -100,9 +101,9 @@ class Toolbox:
     def _program(self, reference: str) -> Program:
         """A program by id, baseline's name or draft."""
         if reference.startswith("draft-"):
-            number = reference.removeprefix("draft-")
-            if number.isdecimal() and 1 <= int(number) <= len(self.drafts):
-                return Program.from_source(self.drafts[int(number) - 1][0], reference)
+            for number, (source, _) in enumerate(self.drafts, 1):
+                if reference == f"draft-{number}":
+                    return Program.from_source(source, reference)
             raise ToolFailure(f"{reference}: this session has drafts 1 to {len(self.drafts)}")
         if baseline := self.bench.baseline(reference):
             return baseline
@@ -121,7 +122,8 @@ class Toolbox:
         for c in rows:
             gain = "" if c.gain is None else f"{100 * c.gain:+.2f} ± {100 * (c.gain_se or 0):.2f}"
             became = ("front" if c.front else "ok") if c.outcome == "ok" else f"{c.outcome}: {c.message}"
-            lines.append(f"{c.round}.{c.slot:<4} {c.id or '–':<10}  {gain:>14}  [{c.agent}] {became[:160]} | {c.idea}")
+            told = printable(f"{became[:160]} | {c.idea}")  # on one line: a message must not forge others
+            lines.append(f"{c.round}.{c.slot:<4} {c.id or '–':<10}  {gain:>14}  [{c.agent}] {told}")
         return "\n".join(lines) + "\n"
 
     def front(self) -> str:
@@ -337,6 +339,12 @@ _TOOLS: dict[str, tuple[str, _Fields, tuple[str, ...], Callable[..., str]]] = {
 }
 
 
+def _fit(text: str) -> str:
+    """A result or an error, printable and bounded: a call's own arguments may come back in it."""
+    text = printable(text[: MOST_TEXT + 1], newlines=True)
+    return text if len(text) <= MOST_TEXT else text[:MOST_TEXT] + "\n… (cut; ask for less)\n"
+
+
 def _schema(fields: _Fields, needed: tuple[str, ...]) -> dict[str, Any]:
     properties = {name: dict(field) for name, field in fields.items()}
     return {"type": "object", "properties": properties, "required": list(needed), "additionalProperties": False}
@@ -348,7 +356,7 @@ _KINDS: dict[str, tuple[type, ...]] = {"string": (str,), "number": (int, float),
 def _check_arguments(name: str, arguments: Mapping[str, Any], fields: _Fields, needed: tuple[str, ...]) -> None:
     for argument, value in arguments.items():
         if argument not in fields:
-            raise ToolFailure(f"{name}: no argument {argument!r}; there are {', '.join(fields) or 'none'}")
+            raise ToolFailure(f"{name}: no argument {argument[:60]!r}; there are {', '.join(fields) or 'none'}")
         kind = fields[argument]["type"]
         if not isinstance(value, _KINDS[kind]) or isinstance(value, bool):
             raise ToolFailure(f"{name}: {argument} must be a {kind}, not {str(value)[:60]!r}")

@@ -10,7 +10,7 @@ from typing import Any, TypeVar, cast
 import click
 
 from autotts.agents import Settings
-from autotts.cli._common import option, prompts_option
+from autotts.cli._common import FiniteRange, option, prompts_option
 from autotts.search import Budget
 
 __all__ = ["limit_options", "max_proposals_option", "max_time_option", "model_options"]
@@ -19,9 +19,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 _MOST = 10**12
 
-max_time_option = option(
-    "--max-time", type=click.FloatRange(0), default=None, metavar="SECONDS", help="That the run takes."
-)
+max_time_option = option("--max-time", type=FiniteRange(0), default=None, metavar="SECONDS", help="That the run takes.")
 max_proposals_option = option(
     "--max-proposals", type=click.IntRange(0, _MOST), default=None, help="That agents are asked for."
 )
@@ -42,7 +40,7 @@ def limit_options(command: F) -> F:
         return command(*args, budget=Budget(max_cost, max_tokens, max_time, max_proposals), **kwargs)
 
     ceilings = (
-        option("--max-cost", type=click.FloatRange(0), default=None, metavar="DOLLARS", help="Of all model calls."),
+        option("--max-cost", type=FiniteRange(0), default=None, metavar="DOLLARS", help="Of all model calls."),
         option("--max-tokens", type=click.IntRange(0, _MOST), default=None, help="Of all model calls, in and out."),
         max_time_option,
         max_proposals_option,
@@ -91,7 +89,7 @@ def model_options(command: F) -> F:
         option("--prices", default=None, metavar="FILE", help="Prices that replace the known ones (JSON)."),
         option(
             "--proposal-seconds",
-            type=click.FloatRange(1, 86_400),
+            type=FiniteRange(1, 86_400),
             default=default.proposal_seconds,
             help="The one deadline of a proposal, retries included.",
         ),

@@ -22,6 +22,7 @@ from autotts.ui.console import PlainConsole
 
 __all__ = [
     "MOST_SEEDS",
+    "FiniteRange",
     "absolute",
     "archive_exists",
     "archive_option",
@@ -65,6 +66,15 @@ class _Option(click.Option):
             return tuple(shlex.split(text))
         except ValueError as error:
             raise InputError(f"{self.envvar}={text}: {error}; put paths with blanks into pairs of quotes") from error
+
+
+class FiniteRange(click.FloatRange):
+    """A number within bounds; "nan" is within none, and no limit can be "inf"."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The number."""
+        number = super().convert(value, param, ctx)
+        return number if math.isfinite(number) else self.fail(f"{value} is not a finite number.", param, ctx)
 
 
 def option(*names: str, **kwargs: Any) -> Callable[[F], F]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -13,6 +14,7 @@ import click
 
 from autotts.archive import Archive
 from autotts.cli._common import (
+    FiniteRange,
     archive_exists,
     archive_option,
     env_option,
@@ -134,7 +136,7 @@ def failures(bench: Bench, program: Any) -> Evidence:
 @click.argument("environment")
 @click.argument("question", type=int)
 @option("--seed", type=int, default=0, help="Of the episode.")
-@option("--beta", type=click.FloatRange(0, 1), default=0.5, help="Of the episode.")
+@option("--beta", type=FiniteRange(0, 1), default=0.5, help="Of the episode.")
 @_evidence(program=True)
 def episode(bench: Bench, program: Any, environment: str, question: int, seed: int, beta: float) -> Evidence:
     """One episode of PROGRAM as a timeline: ENVIRONMENT by a part of its name, QUESTION by its number."""
@@ -188,7 +190,7 @@ def ceilings(bench: Bench) -> Evidence:
 def conversation(place: str, run_name: str | None, archive: str, as_json: bool) -> int:
     """What a model was told in a slot, and what it answered: every call, retries included."""
     round_, _, slot = place.partition(".")
-    if not (round_.isdecimal() and slot.isdecimal()):
+    if not all(re.fullmatch("[0-9]{1,9}", number) for number in (round_, slot)):
         raise InputError(f"{place}: a slot is written ROUND.SLOT, as `autotts list` shows it, such as 3.1")
     with Archive(archive, create=False) as store:
         run = pick_run(store, run_name)

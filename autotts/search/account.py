@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 
 from autotts.archive import Archive, Call
-from autotts.errors import LimitReached
+from autotts.errors import InputError, LimitReached
 
 __all__ = ["Account", "Budget", "SlotPurse"]
 
@@ -28,6 +29,11 @@ class Budget:
     tokens: int | None = None
     time: float | None = None
     proposals: int | None = None
+
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            if value is not None and not 0 <= value < math.inf:
+                raise InputError(f"a budget's {name} is {value}; give a finite number from 0 on, or None")
 
     def over(self, earlier: Budget) -> Budget:
         """These, and the earlier ones where these say nothing."""
@@ -119,6 +125,7 @@ class SlotPurse:
         calls = account.archive.calls(account.run, *place)
         self._answers = iter([call.reply for call in calls if call.outcome == "ok"])
         self._next = len(calls)
+        self._templates = {name for call in calls for name in call.templates}
         self._open: dict[int, tuple[Call, float]] = {}
 
     def recorded(self) -> str | None:
@@ -150,6 +157,10 @@ class SlotPurse:
             dict(usage), tokens, cost, seconds,
         )  # fmt: skip
         self._account.archive.end_call(done)
+
+    def templates(self) -> set[str]:
+        """Names of the templates that the slot's calls were rendered from so far."""
+        return self._templates
 
     def seconds_left(self) -> float:
         """Of the run's time."""

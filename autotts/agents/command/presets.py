@@ -11,12 +11,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from autotts.agents.models._json import count
 from autotts.errors import InputError
 
 __all__ = ["CommandLine", "Report", "command_line"]
 
 _MOST_ARGUMENT = 120_000
 """Bytes of one argument that Linux surely takes (128 KiB with its end)."""
+
+_MOST_DOLLARS = 1e9
+"""That a command line may tell of one run; more is no cost."""
 
 _TOO_LONG = "Read {task_file}: it is your task, to the letter."
 
@@ -149,7 +153,7 @@ def _read_claude(out: str) -> Report:
     said = str(row.get("result") or "")[:_SAID]
     failed = bool(row.get("is_error")) or str(row.get("subtype", "success")) != "success"
     cost = row.get("total_cost_usd")
-    known = isinstance(cost, int | float) and not isinstance(cost, bool) and 0 <= cost < float("inf")
+    known = isinstance(cost, int | float) and not isinstance(cost, bool) and 0 <= cost <= _MOST_DOLLARS
     return Report(
         said,
         _claude_usage(row),
@@ -192,7 +196,7 @@ def _read_codex(out: str) -> Report:
                 "cache_write": written,
                 "output": _count(told, "output_tokens"),
             }
-            usage = {name: usage.get(name, 0) + count for name, count in more.items()} if told else usage
+            usage = {name: usage.get(name, 0) + n for name, n in more.items()} if told else usage
             failure = ""
         elif kind == "turn.failed":
             error = row.get("error")
@@ -206,7 +210,7 @@ def _read_codex(out: str) -> Report:
 
 def _count(row: Mapping[str, Any], name: str) -> int:
     value = row.get(name)
-    return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else 0
+    return count(value) or 0
 
 
 def _objects(out: str) -> Iterator[dict[str, Any]]:

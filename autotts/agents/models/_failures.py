@@ -62,6 +62,10 @@ class Secret:
         line = " ".join("".join(char if char.isprintable() else " " for char in message).split())
         return line if len(line) <= 600 else line[:600] + " …"
 
+    def cut(self, answer: bytes) -> bytes:
+        """An answer without the key, for answers are kept and a server may say it."""
+        return answer.replace(self._text.encode(), b"[key]") if self._real else answer
+
     def __repr__(self) -> str:
         return "Secret(…)"
 

@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from typing import Any
 
 __all__ = ["WrongShape", "a_dict", "a_list", "a_text", "arguments_of", "count", "loads", "sendable"]
+
+
+MOST_LEVELS = 100
+"""Of lists and objects within each other that an answer may have: far beyond any real one, far below what overflows."""
+
+MOST_TOKENS = 10**12
+"""That a server may tell of one call; more is no count."""
 
 
 class WrongShape(Exception):
@@ -14,9 +22,9 @@ class WrongShape(Exception):
 
 
 def loads(body: bytes | str) -> Any:
-    """JSON, strictly: no NaN, because it could not be sent back, and no lone surrogates, for the same reason."""
+    """JSON, strictly: what could not be sent back (NaN, infinity, lone surrogates, endless nesting) is none."""
     try:
-        return sendable(json.loads(body, parse_constant=_refuse))
+        return sendable(json.loads(body, parse_constant=_refuse, parse_float=_finite), MOST_LEVELS)
     except (ValueError, RecursionError) as error:
         raise WrongShape(f"no JSON ({type(error).__name__})") from None
 
@@ -25,14 +33,20 @@ def _refuse(name: str) -> Any:
     raise ValueError(f"{name} is no JSON")
 
 
-def sendable(value: Any) -> Any:
+def _finite(text: str) -> float:
+    return float(text) if math.isfinite(float(text)) else _refuse(text)
+
+
+def sendable(value: Any, levels: int = 2 * MOST_LEVELS) -> Any:
     """The same plain JSON value with lone surrogates replaced; no server can be sent those."""
+    if levels < 0:
+        raise ValueError("too many levels")
     if isinstance(value, str):
         return value if value.isascii() else value.encode("utf-8", "replace").decode()
     if isinstance(value, Mapping):
-        return {str(sendable(key)): sendable(item) for key, item in value.items()}
+        return {str(sendable(key)): sendable(item, levels - 1) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [sendable(item) for item in value]
+        return [sendable(item, levels - 1) for item in value]
     return value
 
 
@@ -63,7 +77,8 @@ def _kind(value: Any) -> str:
 
 def count(value: Any) -> int | None:
     """A number of tokens; None where the server told none, or something that is none."""
-    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
+    fits = isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MOST_TOKENS
+    return value if fits else None
 
 
 def arguments_of(written: str) -> dict[str, Any] | None:

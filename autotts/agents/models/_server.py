@@ -66,6 +66,7 @@ class ServerModel(ABC):
         answer = self._exchange(body, timeout)
         if isinstance(answer, Exception):
             raise answer
+        answer = self._address.key.cut(answer)
         try:
             value = a_dict(loads(answer), "the answer")
             self._check_error(value, body)
