@@ -13,6 +13,7 @@ __all__ = [
     "OUTCOMES",
     "AgentDown",
     "AgentError",
+    "AgentFailed",
     "AgentTimeout",
     "AgentUnavailable",
     "AutoTTSError",
@@ -97,6 +98,10 @@ class AgentTimeout(AgentError):
     """The agent did not end within its deadline."""
 
 
+class AgentFailed(AgentError):
+    """The agent itself failed: an error in its own code, or an answer that is no proposal."""
+
+
 class AgentUnavailable(AgentError):
     """The agent's server gave no answer within the deadline, whatever was tried."""
 
@@ -172,7 +177,16 @@ class Nondeterministic(ProgramError):
 
 AGENT_OUTCOMES: dict[str, type[AgentError]] = {
     cls.__name__: cls
-    for cls in (Refused, Truncated, EmptyAnswer, MalformedAnswer, NotSubmitted, AgentTimeout, AgentUnavailable)
+    for cls in (
+        Refused,
+        Truncated,
+        EmptyAnswer,
+        MalformedAnswer,
+        NotSubmitted,
+        AgentTimeout,
+        AgentUnavailable,
+        AgentFailed,
+    )
 }
 
 OUTCOMES: dict[str, type[ProgramError]] = {

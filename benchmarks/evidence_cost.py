@@ -85,7 +85,7 @@ def main() -> None:
         "",
         "| instrument | seconds | ÷ screening |",
         "|---|---|---|",
-        *(f"| {name} | {seconds:.2f} | {seconds / screening:.2f} |" for name, seconds in found.items()),
+        *(f"| {name} | {seconds:.3f} | {seconds / screening:.3f} |" for name, seconds in found.items()),
         "",
         f"The slowest takes {max(found.values()):.1f} s.",
         "",

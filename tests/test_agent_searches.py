@@ -195,6 +195,29 @@ def test_a_ceiling_of_dollars_is_kept(world: Path) -> None:
             assert sum(row["cost"] for row in rows) == pytest.approx(by_agent["cost"])
 
 
+def test_a_search_in_which_no_model_gave_a_program_fails_and_says_why(world: Path) -> None:
+    with WireServer("chat") as server:
+        server.script([], always=Status(503, message="loading the model"))
+        more = ["--rounds", "1", "--proposals-per-round", "1", "--proposal-seconds", "2", "--display", "plain"]
+        told = autotts(*command(server, *more), cwd=world, code=1)
+        assert "loading the model" in told.split("AgentUnavailable")[0], "the display says why it waits"
+        assert "no agent gave a program in 1 proposals; the last: AgentUnavailable" in told
+        rejected = json.loads(autotts("list", "--json", cwd=world))[-1]
+        assert "loading the model" in rejected["message"] and rejected["outcome"] == "AgentUnavailable"
+        assert "loading the model" in autotts("list", cwd=world)
+
+
+def test_a_server_that_moved_is_found_at_its_new_place(world: Path) -> None:
+    with WireServer("chat") as old, WireServer("chat") as new:
+        old.script([Say(fenced(good(1)))], always=Status(401))
+        new.script([], always=Single())
+        told = autotts(*command(old, "--mode", "single"), cwd=world, code=2)
+        assert "autotts resume run-1" in told
+        autotts("resume", "run-1", "--base-url", new.url, cwd=world)
+        assert len(new.requests) == 3 + 1
+    assert outcomes(world) == ["ok", "Duplicate", "ok", "ok"]
+
+
 def test_a_dry_run_says_what_a_run_may_take_and_asks_nobody(world: Path) -> None:
     with WireServer("anthropic") as server:
         agent = "anthropic/claude-sonnet-4-5"

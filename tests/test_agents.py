@@ -18,7 +18,7 @@ from autotts.agents.answers import apply_edits, read_program, source_in
 from autotts.agents.briefing import bases, shown, tried
 from autotts.agents.calling import Caller, reply_from_json, reply_to_json
 from autotts.agents.mock import MockAgent
-from autotts.agents.models import Busy, Lost, NoTools, Reply, Request, ToolCall, Turn
+from autotts.agents.models import Busy, Lost, NoTools, Reply, Request, ToolCall, TooLong, Turn
 from autotts.agents.prices import Prices, Rates
 from autotts.agents.tools import Toolbox
 from autotts.archive import Archive, Run, Verdict
@@ -251,7 +251,7 @@ def test_every_tool_answers_and_every_bad_call_is_told(tmp_path: Path) -> None:
         ("credit", {"program": 3}, "must be a string"),
         ("credit", {"program": "cmc", "more": 1}, "no argument 'more'"),
         ("credit", {"program": "zzz"}, "is no program of this search"),
-        ("read_program", {"program": "draft-1"}, "drafts 1 to 0"),
+        ("read_program", {"program": "draft-1"}, "no such draft; this session has none yet"),
         ("episode", {"program": "cmc", "environment": "tiny", "question": 99}, "no question 99"),
         ("episode", {"program": "cmc", "environment": "elsewhere", "question": 1}, "there are tiny/tiny"),
         ("states", {"split_by": "import os"}, "PolicyViolation|line 1"),
@@ -377,7 +377,7 @@ def test_rounds_without_a_better_gain_bring_a_fresh_start(tmp_path: Path) -> Non
 class Till:
     """A purse that keeps what it is told."""
 
-    def __init__(self, recorded: list[str] | None = None, left: float = float("inf")) -> None:
+    def __init__(self, left: Any, recorded: list[str] | None = None) -> None:
         self.answers = iter(recorded or [])
         self.begun: list[tuple[int, float | None]] = []
         self.ended: list[tuple[str, int, float | None]] = []
@@ -397,7 +397,7 @@ class Till:
         self.ended.append((outcome, tokens, cost))
 
     def seconds_left(self) -> float:
-        return self.left
+        return float(self.left())
 
 
 def caller(steps: list[Any], seconds: float = 100.0, left: float = float("inf")) -> tuple[Caller, Till, list[float]]:
@@ -408,7 +408,7 @@ def caller(steps: list[Any], seconds: float = 100.0, left: float = float("inf"))
         slept.append(duration)
         now[0] += duration
 
-    till, prices = Till(left=left), Prices({model.name: Rates(1.0, 10.0)})
+    till, prices = Till(lambda: left - now[0]), Prices({model.name: Rates(1.0, 10.0)})
     return Caller(model, till, prices, seconds, 1_000_000, clock=lambda: now[0], sleep=sleep), till, slept
 
 
@@ -436,7 +436,7 @@ def test_one_deadline_bounds_all_retries() -> None:
         ask.ask(REQUEST, "go", {})
     assert slept == []
     ask, _, slept = caller([Busy("529")] * 99, left=3.0)
-    with pytest.raises(AgentUnavailable):
+    with pytest.raises(LimitReached, match="--max-time: it is over before"):
         ask.ask(REQUEST, "go", {})
     assert sum(slept) <= 3.0, "the run's own time is a deadline as well"
 
@@ -549,6 +549,49 @@ def test_a_class_style_file_has_its_evidence_and_is_no_base(tmp_path: Path) -> N
         assert "Credit per source line" in Toolbox(context, search.bench).call("credit", {"program": added.id})
 
 
+def test_a_window_too_small_for_the_first_prompt_ends_the_search(tmp_path: Path) -> None:
+    agent, _ = model_agent([TooLong("the window has 4,096 tokens")])
+    with small_search(tmp_path / "a.db", [agent]) as search, pytest.raises(InputError, match="lower --answer-tokens"):
+        search.go()
+    assert proposals(tmp_path / "a.db") == []
+
+
+def test_a_window_that_a_session_outgrows_ends_the_session(tmp_path: Path) -> None:
+    agent, _ = model_agent([calls(("evaluate_draft", {"source": good(2)})), TooLong("4,096 tokens")], tools=True)
+    with small_search(tmp_path / "a.db", [agent]) as search:
+        search.go()
+    assert proposals(tmp_path / "a.db")[0].source == good(2)
+
+
+def test_a_session_needs_a_server_with_tools(tmp_path: Path) -> None:
+    agent, _ = model_agent([NoTools("no --enable-auto-tool-choice")], tools=True, mode="session")
+    with small_search(tmp_path / "a.db", [agent]) as search, pytest.raises(InputError, match="--mode auto or single"):
+        search.go()
+
+
+class Own:
+    """An agent of somebody's own, with errors of its own."""
+
+    name = "own"
+
+    def propose(self, context: Context, rng: Any) -> Any:
+        if context.number == 1:
+            return Proposal(good(1), (), "")
+        if context.number == 3:
+            return good(2)
+        raise KeyError("mine")
+
+
+def test_an_agents_own_error_is_an_outcome_and_three_in_a_row_end_the_run(tmp_path: Path) -> None:
+    ended = pytest.raises(AgentDown, match="KeyError: 'mine'")
+    with small_search(tmp_path / "a.db", [Own()], rounds=9) as search, ended:
+        search.go()
+    made = proposals(tmp_path / "a.db")
+    assert [p.verdict.outcome for p in made] == ["AgentFailed", "ok", *["AgentFailed"] * 3]
+    assert "in test_agents.py, line" in made[0].verdict.message
+    assert "gave a str, not a Proposal" in made[3].verdict.message
+
+
 # ---- several agents, scripts, replay -----------------------------------------------------------------------------
 
 
@@ -571,6 +614,15 @@ def test_a_script_may_be_a_callable_and_may_fail(tmp_path: Path) -> None:
     with small_search(tmp_path / "a.db", [MockAgent(script)], rounds=2, proposals_per_round=2) as search:
         search.go()
     assert [p.verdict.outcome for p in proposals(tmp_path / "a.db")] == ["Refused", "ok", "MalformedAnswer", "ok"]
+
+
+def test_a_generators_function_is_a_script(tmp_path: Path) -> None:
+    (tmp_path / "script.py").write_text(
+        f"def answers():\n    for n in (1, 2):\n        yield {good(7)!r}.replace('7', str(n))\n"
+    )
+    with small_search(tmp_path / "a.db", [make_agent(f"mock/{tmp_path}/script.py:answers")], rounds=2) as search:
+        search.go()
+    assert [p.source for p in proposals(tmp_path / "a.db")] == [good(1), good(2)]
 
 
 def test_a_script_that_is_at_its_end_says_so(tmp_path: Path) -> None:

@@ -54,13 +54,13 @@ class Settings:
     session_turns: int = 30
 
 
-def most_of(agent: Agent) -> tuple[int, float | None]:
-    """The most tokens and dollars that one of an agent's proposals may take; None where the price is unknown.
+def most_of(agent: Agent) -> tuple[int | None, float | None]:
+    """The most tokens and dollars that one of an agent's proposals may take; None where that is unknown.
 
     An agent says so in a method `most`; of one that has none (and calls models) nothing is known.
     """
     most = getattr(agent, "most", None)
-    told: tuple[int, float | None] = most() if most is not None else (0, None)
+    told: tuple[int | None, float | None] = most() if most is not None else (None, None)
     return told
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from autotts.agents._base import Purse
 from autotts.agents.models import Busy, Lost, Model, NoTools, Reply, Request, ToolCall, TooLong
 from autotts.agents.prices import Prices, upper_bound_tokens
-from autotts.errors import AgentTimeout, AgentUnavailable, InputError, NotSubmitted
+from autotts.errors import AgentTimeout, AgentUnavailable, InputError, LimitReached, NotSubmitted
 
 __all__ = ["Caller", "reply_from_json", "reply_to_json"]
 
@@ -101,13 +101,17 @@ class Caller:
                 pause = wait if asked is None else max(asked, wait if attempt else 0.0)
                 wait = min(2 * wait, LONGEST_WAIT)
                 if pause > self.seconds_left - LEAST_TIME:
-                    raise AgentUnavailable(
-                        f"{self.model.name} gave no answer in time; the last of {attempt + 1} tries: {last}"
-                    ) from error
+                    raise self._over(f"the last of {attempt + 1} tries: {last}") from error
                 self.sleep(pause)
         if last:
-            raise AgentUnavailable(f"{self.model.name} gave no answer in time; the last try: {last}")
+            raise self._over(f"the last try: {last}")
         raise AgentTimeout(f"the proposal's {self.seconds:.0f} s were over before {self.model.name} was asked again")
+
+    def _over(self, why: str) -> AgentUnavailable | LimitReached:
+        """No answer before the deadline: the server's affair, or the run's time."""
+        if self.purse.seconds_left() <= self.seconds_left + 1.0:
+            return LimitReached(f"--max-time: it is over before {self.model.name} answered; {why}")
+        return AgentUnavailable(f"{self.model.name} gave no answer in time; {why}")
 
     def _once(self, request: Request, said: str, templates: Mapping[str, str]) -> Reply:
         """One try, reserved before and settled after; a try that may have been charged stays at its most."""
@@ -130,6 +134,10 @@ class Caller:
             raise
         except TooLong as error:
             self.purse.end(number, f"TooLong: {error}", "", {}, 0, 0.0)
+            if len(request.turns) == 1:
+                raise InputError(
+                    f"{error}; serve it with a window of 32,000 tokens, or lower --answer-tokens"
+                ) from error
             raise NotSubmitted(f"the model cannot hold so long a conversation ({error})") from error
         except (NoTools, InputError) as error:
             self.purse.end(number, f"{type(error).__name__}: {error}", "", {}, 0, 0.0)

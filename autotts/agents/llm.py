@@ -12,6 +12,7 @@ from autotts.agents.models import Model, NoTools
 from autotts.agents.prices import Prices
 from autotts.agents.session import SessionLimits, propose_in_session
 from autotts.agents.single import propose_single
+from autotts.errors import InputError
 from autotts.prompts import Prompts
 
 __all__ = ["ModelAgent"]
@@ -48,9 +49,12 @@ class ModelAgent:
             limits = SessionLimits(settings.session_turns, settings.answer_tokens)
             try:
                 return propose_in_session(caller, self._prompts, context, limits)
-            except NoTools:
+            except NoTools as error:
                 if settings.mode == "session":
-                    raise
+                    raise InputError(
+                        f"{self.name}: the server refuses tools, which a session needs ({error}); start it with tools, "
+                        "or use --mode auto or single"
+                    ) from error
                 self._tools = False
         return propose_single(caller, self._prompts, context, rng, settings.answer_tokens)
 

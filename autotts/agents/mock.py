@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import random
 import runpy
@@ -19,7 +20,7 @@ Script = Iterable["str | Proposal | AgentError"] | Callable[[Context], "str | Pr
 
 
 class MockAgent:
-    """Answers from a script, in order: a list, a generator, or a callable that is given the context.
+    """Answers from a script, in order: a list, a generator (or its function), or a callable that is given the context.
 
     Each entry is a text as a model would answer it (a code block, or a bare program), a `Proposal`, or an `AgentError`
     to be raised. The agent's n-th proposal is the n-th entry, in a resumed search as well.
@@ -31,7 +32,7 @@ class MockAgent:
 
     def __init__(self, script: Script, name: str = "script") -> None:
         self.name = f"mock/{name}"
-        self._script = script
+        self._script = script() if inspect.isgeneratorfunction(script) else script
         self._iterator: Iterator[str | Proposal | AgentError] | None = None
         self._taken: list[str | Proposal | AgentError] = []
 

@@ -104,7 +104,8 @@ class Toolbox:
             for number, (source, _) in enumerate(self.drafts, 1):
                 if reference == f"draft-{number}":
                     return Program.from_source(source, reference)
-            raise ToolFailure(f"{reference}: this session has drafts 1 to {len(self.drafts)}")
+            have = f"draft-1 to draft-{len(self.drafts)}" if self.drafts else "none yet"
+            raise ToolFailure(f"{reference}: no such draft; this session has {have}")
         if baseline := self.bench.baseline(reference):
             return baseline
         return self._candidate(reference).program
@@ -136,7 +137,7 @@ class Toolbox:
 
     def lineage(self, program: str) -> str:
         """A program's ancestors and children."""
-        return lineage(self.context.candidates, self._candidate(program).id).text()
+        return lineage(self.context.candidates, self._program(program).id).text()
 
     # ---- instruments -------------------------------------------------------------------------------------------
 
@@ -152,7 +153,7 @@ class Toolbox:
         """Failure kinds."""
         return self.bench.failures(self._program(program)).text()
 
-    def episode(self, program: str, environment: str, question: int, seed: int = 0, beta: float = 0.5) -> str:
+    def episode(self, program: str, environment: str, question: int | str, seed: int = 0, beta: float = 0.5) -> str:
         """One episode."""
         return self.bench.episode(self._program(program), environment, question, seed, beta).text()
 
@@ -160,9 +161,9 @@ class Toolbox:
         """Two programs."""
         return self.bench.compare(self._program(a), self._program(b)).text()
 
-    def states(self, split_by: str = "") -> str:
+    def states(self, split_by: str = "", finished: int = 0) -> str:
         """Value of continuing."""
-        return self.bench.states(split_by or None).text()
+        return self.bench.states(split_by or None, finished or None).text()
 
     def branches(self, feature: str = "") -> str:
         """Within-question AUC."""
@@ -284,7 +285,7 @@ _TOOLS: dict[str, tuple[str, _Fields, tuple[str, ...], Callable[..., str]]] = {
         {
             "program": _PROGRAM,
             "environment": {"type": "string", "description": "its name, or a unique part of it"},
-            "question": {"type": "integer", "description": "its number from 1"},
+            "question": {"type": ["integer", "string"], "description": "its number from 1, or its id"},
             "seed": {"type": "integer"},
             "beta": _NUMBER,
         },
@@ -301,7 +302,10 @@ _TOOLS: dict[str, tuple[str, _Fields, tuple[str, ...], Callable[..., str]]] = {
         "The value of continuing: how often the leader is right now, and would be after all 64 branches, by the votes "
         "so far; with split_by the undecided states by a feature (a shipped name, or a Python expression of "
         f"`state`). {FEATURE_HELP}",
-        {"split_by": _TEXT},
+        {
+            "split_by": _TEXT,
+            "finished": {"type": "integer", "description": "only states with so many finished branches"},
+        },
         (),
         Toolbox.states,
     ),
@@ -357,9 +361,10 @@ def _check_arguments(name: str, arguments: Mapping[str, Any], fields: _Fields, n
     for argument, value in arguments.items():
         if argument not in fields:
             raise ToolFailure(f"{name}: no argument {argument[:60]!r}; there are {', '.join(fields) or 'none'}")
-        kind = fields[argument]["type"]
-        if not isinstance(value, _KINDS[kind]) or isinstance(value, bool):
-            raise ToolFailure(f"{name}: {argument} must be a {kind}, not {str(value)[:60]!r}")
+        kinds = fields[argument]["type"]
+        kinds = [kinds] if isinstance(kinds, str) else kinds
+        if isinstance(value, bool) or not any(isinstance(value, _KINDS[kind]) for kind in kinds):
+            raise ToolFailure(f"{name}: {argument} must be a {' or '.join(kinds)}, not {str(value)[:60]!r}")
     for argument in needed:
         if argument not in arguments:
             raise ToolFailure(f"{name}: {argument} is missing")

@@ -19,7 +19,7 @@ from autotts.cli.programs import stored
 from autotts.errors import InputError
 from autotts.evaluation import SHIPPED, load_program, shipped
 from autotts.sandbox.text import printable
-from autotts.ui.progress import gain_text
+from autotts.ui.progress import clip, gain_text
 
 __all__ = ["export", "front", "list_", "pick_run", "run_option", "show", "stretch_cells", "times"]
 
@@ -45,15 +45,28 @@ def list_(run_name: str | None, archive: str, as_json: bool) -> int:
         print_json([_listed(row) for row in listed])
         return 0
     table = Table(title=f"{archive}: {len(listed)} proposal{'' if len(listed) == 1 else 's'}")
-    for name in ("run", "slot", "id", "outcome", "gain ± se", "agent", "parents", "idea"):
-        table.add_column(name, justify="right" if name == "gain ± se" else "left")
+    widths = {"id": ID, "slot": 4, "gain ± se": 13}
+    for name in ("run", "slot", "id", "outcome", "gain ± se", "agent", "parents", "idea, or what was wrong"):
+        table.add_column(
+            name,
+            justify="right" if name == "gain ± se" else "left",
+            min_width=widths.get(name),
+            no_wrap=name in widths,
+        )
     for row in listed:
         slot = f"{row.round}.{row.slot}" if row.round is not None else ""
         parents = " ".join(parent[:ID] for parent in row.parents)
         gain = gain_text(row.gain, row.gain_se)
-        table.add_row(row.run, slot, _short(row.hash), row.outcome, gain, row.agent, parents, row.idea[:60])
+        table.add_row(row.run, slot, _short(row.hash), row.outcome, gain, row.agent, parents, clip(_told(row), 160))
     console().print(table)
     return 0
+
+
+def _told(row: Listed) -> str:
+    """A program's idea, or why it was rejected."""
+    if row.outcome in (None, "ok"):
+        return row.idea
+    return f"line {row.line}: {row.message}" if row.line is not None else row.message
 
 
 def _listed(row: Listed) -> dict[str, Any]:
@@ -68,6 +81,8 @@ def _listed(row: Listed) -> dict[str, Any]:
         "round": row.round,
         "slot": row.slot,
         "outcome": row.outcome,
+        "message": row.message or None,
+        "line": row.line,
         "stage": row.stage,
         "gain": None if row.gain is None else 100 * row.gain,
         "gain_se": None if row.gain_se is None else 100 * row.gain_se,
@@ -113,7 +128,7 @@ def front(run_name: str | None, archive: str, as_json: bool) -> int:
     for name in ("id", "β", "accuracy %", "tokens a question", "idea"):
         table.add_column(name, justify="right" if name in ("accuracy %", "tokens a question") else "left")
     for stretch in stretches(points):
-        table.add_row(stretch.id[:ID], *stretch_cells(stretch, points), ideas.get(stretch.id, "")[:80])
+        table.add_row(stretch.id[:ID], *stretch_cells(stretch, points), clip(ideas.get(stretch.id, ""), 120))
     console().print(table)
     for name, number in looks.values():
         console().print(f"held out: {name}, scored {times(number)} in this archive")
@@ -204,6 +219,8 @@ def _print_known(known: _Known) -> None:
         made = f" from {', '.join(parent[:ID] for parent in row.parents)}" if row.parents else ""
         place = f"{row.run} {row.round}.{row.slot}: " if row.run else ""
         out.print(f"  {place}{row.agent}{made}, {row.outcome}, gain {gain_text(row.gain, row.gain_se)}")
+        if row.outcome not in (None, "ok"):
+            out.print(f"    {_told(row)}", soft_wrap=True)
     for name, curve in known.curves.items():
         table = Table(title=f"{name}: confirmed mean curve")
         for column in ("β", "accuracy %", "tokens", "sequential"):

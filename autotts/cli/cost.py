@@ -28,25 +28,28 @@ def cost(run_name: str | None, by: Any, archive: str, as_json: bool) -> int:
         run = pick_run(store, run_name)
         found = spending(store, run.name, by)
     if as_json:
-        more = [{"gain_per_proposal": s.per_proposal, "gain_per_dollar": s.per_dollar} for s in found]
-        print_json([{**asdict(s), **extra} for s, extra in zip(found, more, strict=True)])
+        print_json([{**asdict(s), **_points(s)} for s in found])
         return 0
     console().print(spending_table(f"{run.name}: spending by {by}", by, found))
     return 0
 
 
+def _points(s: Spending) -> dict[str, float | None]:
+    gains = {"progress": s.progress, "progress_per_proposal": s.per_proposal, "progress_per_dollar": s.per_dollar}
+    return {name: None if gain is None else 100 * gain for name, gain in gains.items()}
+
+
 def spending_table(title: str, by: str, found: Sequence[Spending]) -> Table:
-    """A table; gains in points."""
-    table = Table(title=title, caption="Progress: by how many points the proposals raised the run's greatest gain.")
-    table.add_column(by)
-    names = ("proposals", "ran", "calls", "tokens in", "cached", "out", "$", "seconds")
-    for name in (*names, "progress", "a proposal", "a dollar"):
+    """A table; progress in points."""
+    notes = ["Progress: by how many points the proposals raised the run's greatest gain."]
+    if reserved := sum(s.reserved for s in found):
+        notes.append(f"{reserved} calls whose usage nobody told count at the most that they may have used.")
+    table = Table(title=title, caption=" ".join(notes))
+    table.add_column(by, overflow="fold", min_width=10)
+    for name in ("proposals", "accepted", "calls", "tokens", "$", "progress", "a proposal", "a dollar"):
         table.add_column(name, justify="right")
     for s in found:
         dollars = "unknown" if s.cost is None else f"{s.cost:,.4f}"
-        kinds = [f"{n:,}" for n in (s.input + s.cache_write, s.cache_read, s.output)]
-        gains = ["–" if x is None else f"{100 * x:+.2f}" for x in (s.progress, s.per_proposal, s.per_dollar)]
-        table.add_row(
-            s.name, str(s.proposals), str(s.accepted), str(s.calls), *kinds, dollars, f"{s.seconds:,.1f}", *gains
-        )
+        gains = ["–" if gain is None else f"{gain:+.2f}" for gain in _points(s).values()]
+        table.add_row(s.name, str(s.proposals), str(s.accepted), str(s.calls), f"{s.tokens:,}", dollars, *gains)
     return table

@@ -134,12 +134,12 @@ def failures(bench: Bench, program: Any) -> Evidence:
 @inspect.command()
 @click.argument("program")
 @click.argument("environment")
-@click.argument("question", type=int)
+@click.argument("question")
 @option("--seed", type=int, default=0, help="Of the episode.")
 @option("--beta", type=FiniteRange(0, 1), default=0.5, help="Of the episode.")
 @_evidence(program=True)
-def episode(bench: Bench, program: Any, environment: str, question: int, seed: int, beta: float) -> Evidence:
-    """One episode of PROGRAM as a timeline: ENVIRONMENT by a part of its name, QUESTION by its number."""
+def episode(bench: Bench, program: Any, environment: str, question: str, seed: int, beta: float) -> Evidence:
+    """One episode of PROGRAM as a timeline: ENVIRONMENT by a part of its name, QUESTION by its number or id."""
     return bench.episode(program, environment, question, seed, beta)
 
 
@@ -154,10 +154,11 @@ def compare(bench: Bench, program: Any, other: Any) -> Evidence:
 
 @inspect.command()
 @option("--split-by", default=None, metavar="FEATURE", help="A shipped feature, or an expression of `state`.")
+@option("--finished", type=click.IntRange(1), default=None, help="Only states with so many finished branches.")
 @_evidence()
-def states(bench: Bench, split_by: str | None) -> Evidence:
+def states(bench: Bench, split_by: str | None, finished: int | None) -> Evidence:
     """What reading on is worth, by the votes so far, or for undecided states by a feature."""
-    return bench.states(split_by)
+    return bench.states(split_by, finished)
 
 
 @inspect.command()
@@ -210,9 +211,19 @@ def conversation(place: str, run_name: str | None, archive: str, as_json: bool) 
         )
         if call.reply:
             reply = json.loads(call.reply)
-            wanted = [f"{made['name']}({json.dumps(made['arguments'], ensure_ascii=False)})" for made in reply["calls"]]
-            click.echo(printable("\n".join([reply["text"], *wanted]), newlines=True))
+            click.echo(printable("\n".join([reply["text"], *map(_wanted, reply["calls"])]), newlines=True))
     return 0
+
+
+def _wanted(call: dict[str, Any]) -> str:
+    """A tool's call; arguments of several lines, such as programs, as they are."""
+    short, long = {}, []
+    for name, value in (call["arguments"] or {"malformed": call["written"]}).items():
+        if isinstance(value, str) and "\n" in value:
+            long.append(f"{name}:\n{value}")
+        else:
+            short[name] = value
+    return "\n".join([f"→ {call['name']}({json.dumps(short, ensure_ascii=False) if short else ''})", *long])
 
 
 @inspect.command("lineage")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from typing import TypeVar, cast
 
 import click
 
@@ -12,6 +13,8 @@ from autotts.archive import Archive
 from autotts.cli._common import console, print_json
 from autotts.errors import InputError
 from autotts.search import Budget, Config
+
+Number = TypeVar("Number", int, float)
 
 __all__ = ["affordable", "make_agents", "show_plan"]
 
@@ -52,12 +55,13 @@ class _Line:
     agent: str
     proposals: int
     calls: int
-    tokens: int
+    tokens: int | None
     dollars: float | None
 
     def text(self) -> str:
         price = "price unknown" if self.dollars is None else f"${self.dollars:,.2f}"
-        return f"{self.proposals} proposals, at most {self.calls:,} calls, {self.tokens:,} tokens, {price}"
+        tokens = "an unknown number of" if self.tokens is None else f"{self.tokens:,}"
+        return f"{self.proposals} proposals, at most {self.calls:,} calls, {tokens} tokens, {price}"
 
 
 def show_plan(config: Config, agents: Sequence[Agent], as_json: bool) -> int:
@@ -70,17 +74,22 @@ def show_plan(config: Config, agents: Sequence[Agent], as_json: bool) -> int:
         n = len(range(k, slots, len(agents)))
         tokens, dollars = most_of(agent)
         calls = int(getattr(agent, "calls", 0))
-        lines.append(_Line(agent.name, n, n * calls, n * tokens, None if dollars is None else n * dollars))
-    budget, known = config.budget, [line.dollars for line in lines if line.dollars is not None]
-    tokens, cost = sum(line.tokens for line in lines), sum(known) if len(known) == len(lines) else None
-    if budget.tokens is not None:
-        tokens = min(tokens, budget.tokens)
-    if budget.cost is not None:
-        cost = budget.cost if cost is None else min(cost, budget.cost)
+        lines.append(
+            _Line(
+                agent.name,
+                n,
+                n * calls,
+                None if tokens is None else n * tokens,
+                None if dollars is None else n * dollars,
+            )
+        )
+    budget = config.budget
+    tokens_in_all = _at_most([line.tokens for line in lines], budget.tokens)
+    cost = _at_most([line.dollars for line in lines], budget.cost)
     asking = config.settings.proposal_seconds * sum(line.proposals for line in lines if line.calls)
     if budget.time is not None:
         asking = min(asking, budget.time)
-    whole = _Line("all agents", slots, sum(line.calls for line in lines), tokens, cost)
+    whole = _Line("all agents", slots, sum(line.calls for line in lines), tokens_in_all, cost)
     if as_json:
         print_json({"agents": [asdict(line) for line in lines], "all": asdict(whole), "asking_seconds": asking})
         return 0
@@ -91,3 +100,12 @@ def show_plan(config: Config, agents: Sequence[Agent], as_json: bool) -> int:
         f"seeds and, where it could touch the front, confirmed on {config.seeds}"
     )
     return 0
+
+
+def _at_most(shares: Sequence[Number | None], limit: Number | None) -> Number | None:
+    """The sum of all shares, or the limit where that is less or a share is unknown."""
+    known = [share for share in shares if share is not None]
+    if len(known) < len(shares):
+        return limit
+    whole = cast(Number, sum(known))
+    return whole if limit is None else min(whole, limit)

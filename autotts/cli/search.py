@@ -39,7 +39,7 @@ from autotts.errors import AgentDown, InputError, LimitReached
 from autotts.evaluation import MOST_BETAS
 from autotts.search import Budget, Config, Search, open_run, spending, start_run
 from autotts.ui.plot import front_picture
-from autotts.ui.progress import Mode, make_display
+from autotts.ui.progress import Mode, clip, make_display
 
 __all__ = ["resume", "search"]
 
@@ -119,9 +119,9 @@ def search(
     shape = names, rounds, proposals_per_round, seed, betas, seeds, screen_seeds, envs, equivalence
     config = Config(*shape, settings=settings, budget=budget)
     made = make_agents(names, settings, archive)
+    affordable(made, budget)
     if dry_run:
         return show_plan(config, made, as_json)
-    affordable(made, budget)
     environments = load_all(envs, equivalence)
     with Archive(archive) as store:
         name = start_run(store, run_name, config, environments)
@@ -131,6 +131,7 @@ def search(
 @click.command()
 @click.argument("run")
 @limit_options
+@option("--base-url", default=None, metavar="URL", help="Where the model's server is now.")
 @workers_option
 @sandbox_options
 @archive_option
@@ -138,6 +139,7 @@ def search(
 @json_option
 def resume(
     run: str,
+    base_url: str | None,
     budget: Budget,
     workers: int,
     isolating: dict[str, Any],
@@ -153,7 +155,8 @@ def resume(
                 f"{run}: compares answers by {place}, which is not here; its path is relative to the folder that the "
                 "search was started in, so resume it from there"
             )
-        return _go(store, run, archive, workers, {**isolating, "budget": budget}, display, as_json)
+        options = {**isolating, "budget": budget, "base_url": base_url}
+        return _go(store, run, archive, workers, options, display, as_json)
 
 
 @contextmanager
@@ -187,11 +190,12 @@ def _go(
         try:
             with _interruptible(job):
                 job.go()
-            code, why = 0, ""
+            code, why = 0, _nothing_made(job)
         except KeyboardInterrupt:
             code, why = 130, "Interrupted; everything so far is kept. Go on with:"
         except LimitReached as error:
             code, why = error.exit_code, f"{error}. Everything so far is kept; with a higher limit it goes on:"
+            again = f"{again} {str(error).split()[0].rstrip(':')} N" if str(error).startswith("--") else again
         except (AgentDown, InputError) as error:
             code, why = error.exit_code, f"error: {error}. Everything so far is kept; when this is mended, go on with:"
     said = console(stderr=as_json or code != 130)
@@ -204,10 +208,23 @@ def _go(
         print_json({"run": name, "config": asdict(job.config), "front": [_point(p) for p in points]})
     elif display != "none":
         _print_end(job, archive)
+    if why and not code:
+        said.print(why, soft_wrap=True)
+        return 1
     if code:
         said.print(why, soft_wrap=True)
         said.print(f"  {again}", soft_wrap=True)
     return code
+
+
+def _nothing_made(job: Search) -> str:
+    """Said where every proposal failed before there was a program, "" elsewhere."""
+    asked = [candidate for candidate in job.candidates if candidate.round]
+    if not asked or any(candidate.id for candidate in asked):
+        return ""
+    return (
+        f"error: no agent gave a program in {len(asked)} proposals; the last: {asked[-1].outcome}: {asked[-1].message}"
+    )
 
 
 def _point(point: Any) -> dict[str, Any]:
@@ -224,7 +241,7 @@ def _print_end(job: Search, archive: str) -> None:
         table.add_column(column, justify="right" if column in ("accuracy %", "tokens a question") else "left")
     for stretch in stretches(points):
         candidate = ideas[stretch.id]
-        table.add_row(stretch.id, *stretch_cells(stretch, points), candidate.agent, candidate.idea[:70])
+        table.add_row(stretch.id, *stretch_cells(stretch, points), candidate.agent, clip(candidate.idea, 120))
     out.print(table)
     curves = {name: [(p.tokens, 100 * p.accuracy) for p in job.standing.curve(name)] for name in ("cmc", "sc")}
     picture = front_picture(curves, [(p.tokens, 100 * p.accuracy) for p in points], colour=out.is_terminal)

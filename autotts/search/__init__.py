@@ -2,7 +2,7 @@
 
 from autotts.search.account import Account, Budget
 from autotts.search.config import Config
-from autotts.search.events import Event, RoundEnded, SearchEnded, SearchStarted, SlotEnded, SlotStarted
+from autotts.search.events import CallEnded, Event, RoundEnded, SearchEnded, SearchStarted, SlotEnded, SlotStarted
 from autotts.search.loop import BASELINES, REFERENCE, Search
 from autotts.search.runs import default_selector, open_run, start_run
 from autotts.search.spending import Spending, spending
@@ -13,6 +13,7 @@ __all__ = [
     "REFERENCE",
     "Account",
     "Budget",
+    "CallEnded",
     "Config",
     "Event",
     "RoundEnded",

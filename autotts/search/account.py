@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 
 from autotts.archive import Archive, Call
@@ -118,10 +118,13 @@ class SlotPurse:
         account: of the run.
         place: round and slot.
         agent: who asks.
+        told: told of every call that has ended.
     """
 
-    def __init__(self, account: Account, place: tuple[int, int], agent: str) -> None:
-        self._account, self._place, self._agent = account, place, agent
+    def __init__(
+        self, account: Account, place: tuple[int, int], agent: str, told: Callable[[Call], None] = lambda _: None
+    ) -> None:
+        self._account, self._place, self._agent, self._told = account, place, agent, told
         calls = account.archive.calls(account.run, *place)
         self._answers = iter([call.reply for call in calls if call.outcome == "ok"])
         self._next = len(calls)
@@ -157,6 +160,7 @@ class SlotPurse:
             dict(usage), tokens, cost, seconds,
         )  # fmt: skip
         self._account.archive.end_call(done)
+        self._told(done)
 
     def templates(self) -> set[str]:
         """Names of the templates that the slot's calls were rendered from so far."""

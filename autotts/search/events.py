@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["Event", "RoundEnded", "SearchEnded", "SearchStarted", "SlotEnded", "SlotStarted"]
+__all__ = ["CallEnded", "Event", "RoundEnded", "SearchEnded", "SearchStarted", "SlotEnded", "SlotStarted"]
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,23 @@ class SlotStarted(Event):
     slot: int
     stage: str
     program: str
+
+
+@dataclass(frozen=True)
+class CallEnded(Event):
+    """A call of a model has ended: `outcome` is "ok", or what went wrong (it may be tried again).
+
+    `tokens` and `cost` are what counts against the budget; `cost` is None where the price is unknown.
+    """
+
+    round: int
+    slot: int
+    number: int
+    agent: str
+    outcome: str
+    tokens: int
+    cost: float | None
+    seconds: float
 
 
 @dataclass(frozen=True)

@@ -8,22 +8,32 @@ carries the state, so a run that was killed goes on where it stopped.
 from __future__ import annotations
 
 import random
+import traceback
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 from autotts.agents import Agent, Candidate, Context, Proposal
-from autotts.archive import Archive, Evaluation, Point, Verdict
+from autotts.archive import Archive, Call, Evaluation, Point, Verdict
 from autotts.archive import Program as StoredProgram
 from autotts.archive import Proposal as StoredProposal
 from autotts.archive.selection import Selector
-from autotts.errors import AgentDown, AgentError, AgentUnavailable, AutoTTSError, LimitReached, ProgramError
+from autotts.errors import (
+    AgentDown,
+    AgentError,
+    AgentFailed,
+    AgentUnavailable,
+    AutoTTSError,
+    LimitReached,
+    ProgramError,
+)
 from autotts.evaluation import EnvironmentResult, Evaluator, Program, Protocol, shipped
 from autotts.replay import Environment
 from autotts.search.account import Account, SlotPurse
 from autotts.search.config import Config
-from autotts.search.events import Event, RoundEnded, SearchEnded, SearchStarted, SlotEnded, SlotStarted
+from autotts.search.events import CallEnded, Event, RoundEnded, SearchEnded, SearchStarted, SlotEnded, SlotStarted
 from autotts.search.standing import Standing
 from autotts.traces.bench import Bench
 
@@ -141,10 +151,7 @@ class Search:
         agent_, _ = self._agent()
         self.listen(SlotStarted(self.run, round_, slot, "propose", ""))
         context = self.ask()
-        try:
-            answer: Proposal | AgentError = agent_.propose(context, self._rng(round_, slot, "propose"))
-        except AgentError as error:
-            answer = error
+        answer = _asked(agent_, context, self._rng(round_, slot, "propose"))
         if built_in and isinstance(answer, Proposal):
             self._own.add(answer.source)
         if stored is not None:
@@ -162,7 +169,7 @@ class Search:
         )
         by_id = {candidate.id: candidate for candidate in self._told}
         parents = tuple(by_id[pick] for pick in picks if pick in by_id)
-        purse = SlotPurse(self.account, (round_, slot), agent.name)
+        purse = SlotPurse(self.account, (round_, slot), agent.name, self._call_ended)
         return Context(round_, slot, self._told, parents, number, self.bench, purse)
 
     def tell(self, answer: Proposal | AgentError) -> Candidate:
@@ -215,9 +222,14 @@ class Search:
 
     def _hear(self, agent: str, answer: Proposal | AgentError) -> None:
         """An agent that does not answer again and again would use up all slots for nothing."""
-        self._silent[agent] = self._silent[agent] + 1 if isinstance(answer, AgentUnavailable) else 0
+        silent = isinstance(answer, AgentUnavailable | AgentFailed)
+        self._silent[agent] = self._silent[agent] + 1 if silent else 0
         if self._silent[agent] >= DOWN:
             raise AgentDown(f"{agent} did not answer in {DOWN} proposals in a row ({answer})")
+
+    def _call_ended(self, call: Call) -> None:
+        place = (self.run, call.round, call.slot, call.number, call.agent)
+        self.listen(CallEnded(*place, call.outcome, call.tokens, call.cost, call.seconds))
 
     def _store(self, proposal: StoredProposal) -> StoredProposal:
         """As the archive took it, which replaces what no database holds: a run that is resumed reads it from there."""
@@ -379,3 +391,20 @@ class Search:
         tokens, cost, unpriced = self.archive.spent(self.run)
         figures |= {"tokens": tokens, "cost": cost, "unpriced": unpriced}
         self.listen(RoundEnded(self.run, round_, len(self._candidates), rejects=rejects, **figures))
+
+
+def _asked(agent: Agent, context: Context, rng: random.Random) -> Proposal | AgentError:
+    """What an agent answers; an error of its own code is an outcome like others, and stops no search."""
+    try:
+        answer: Any = agent.propose(context, rng)
+    except AgentError as error:
+        return error
+    except AutoTTSError:
+        raise
+    except Exception as error:
+        frames = traceback.extract_tb(error.__traceback__)
+        place = f" in {Path(frames[-1].filename).name}, line {frames[-1].lineno}" if frames else ""
+        return AgentFailed(f"{agent.name} failed{place}: {type(error).__name__}: {error}")
+    if isinstance(answer, Proposal):
+        return answer
+    return AgentFailed(f"{agent.name} gave a {type(answer).__name__}, not a Proposal")

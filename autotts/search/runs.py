@@ -44,9 +44,10 @@ def start_run(archive: Archive, name: str | None, config: Config, environments: 
     if name in existing:
         kept = json.loads(json.dumps(asdict(Config.from_json(existing[name].config))))
         if {**kept, **_MAY_DIFFER} != {**stored, **_MAY_DIFFER}:
+            other = [key for key in stored if key not in _MAY_DIFFER and kept.get(key) != stored[key]]
             raise InputError(
-                f"--run {name}: this archive has a run of that name with other settings; "
-                f"give another name, or `autotts resume {name}`"
+                f"--run {name}: this archive has a run of that name with other settings ({', '.join(other)}); "
+                f"give another name, or go on with it by `autotts resume {name}`"
             )
         return name
     refs = tuple(
@@ -79,14 +80,17 @@ def open_run(
     workers: int,
     budget: Budget | None = None,
     agents: Sequence[Agent] | None = None,
+    *,
+    base_url: str | None = None,
     **options: Any,
 ) -> Iterator[Search]:
     """A stored run, ready to go (on).
 
     Args:
         archive, name: where it is kept, and under which name.
-        budget: that replace the run's own, as far as they say something.
+        budget: that replaces the run's own, as far as it says something.
         agents: in place of those that the run names, for one that cannot be made by its name.
+        base_url: where the models' server is now; None for where it was.
         workers, options: see `Evaluator`.
 
     Raises:
@@ -94,6 +98,8 @@ def open_run(
     """
     run = archive.run(name)
     config = Config.from_json(run.config)
+    if base_url is not None:
+        config = replace(config, settings=replace(config.settings, base_url=base_url))
     if budget is not None:
         config = replace(config, budget=budget.over(config.budget))
     if agents is None:

@@ -24,6 +24,7 @@ class Spending:
         proposals: asked for.
         accepted: of these, programs that ran to the end.
         calls: requests to models, retries included.
+        reserved: of these, calls that count at the most that they may have used, as nobody told what they did.
         tokens: that count against a budget.
         input, cache_read, cache_write, output: tokens as servers told them.
         cost: dollars, None where a price is unknown.
@@ -35,6 +36,7 @@ class Spending:
     proposals: int = 0
     accepted: int = 0
     calls: int = 0
+    reserved: int = 0
     tokens: int = 0
     input: int = 0
     cache_read: int = 0
@@ -86,6 +88,7 @@ def _added(sum_: Spending, row: Listed | None, calls: Sequence[Call], progress: 
         proposals=sum_.proposals + 1,
         accepted=sum_.accepted + (row is not None and row.outcome == "ok"),
         calls=sum_.calls + len(calls),
+        reserved=sum_.reserved + sum(bool(call.tokens) and not call.usage for call in calls),
         tokens=sum_.tokens + sum(call.tokens for call in calls),
         cost=cost,
         seconds=sum_.seconds + sum(call.seconds for call in calls),

@@ -13,7 +13,7 @@ from autotts.replay import Environment
 from autotts.replay.episode import OP_PRUNE
 from autotts.sandbox.text import printable
 from autotts.traces._table import Evidence
-from autotts.traces._walk import Walk, leader_of, questions_of, walk
+from autotts.traces._walk import Walk, leader_of, questions_of, sample_of, walk
 
 __all__ = ["Kind", "LineCredit", "credit", "credit_by_line", "gutter", "mean_over", "whole"]
 
@@ -223,7 +223,7 @@ def credit(traces: Sequence[EpisodeTrace], environments: Sequence[Environment], 
     lines = program.source.split("\n")
     found = credit_by_line(traces, environments)
     return Evidence(
-        f"Credit per source line, {len(traces):,} episodes, the line that harms most first",
+        f"Credit per source line, {sample_of(traces)}, the line that harms most first",
         _COLUMNS,
         tuple(_row(c, lines) for c in found),
         (

@@ -9,7 +9,7 @@ from typing import Literal
 from autotts.evaluation import EpisodeTrace
 from autotts.replay import Environment
 from autotts.traces._table import Evidence
-from autotts.traces._walk import NOTHING, Walk, questions_of, walk
+from autotts.traces._walk import NOTHING, Walk, questions_of, sample_of, walk
 
 __all__ = ["KINDS", "FailureKind", "failures", "kind_of", "may_be_told"]
 
@@ -105,7 +105,7 @@ def failures(traces: Sequence[EpisodeTrace], environments: Sequence[Environment]
     columns = ("environment", "kind", "episodes", "share %", "mean tokens", "of all tokens %")
     named = [f"{kind}, for example: {'; '.join(examples[kind])}." for kind in KINDS if examples[kind]]
     meaning = [f"{kind}: {text}." for kind, text in KINDS.items()]
-    return Evidence(f"How {len(traces):,} episodes ended", columns, tuple(rows), (*meaning, *named))
+    return Evidence(f"How {sample_of(traces)} ended", columns, tuple(rows), (*meaning, *named))
 
 
 def _named(trace: EpisodeTrace, environment: Environment) -> str:

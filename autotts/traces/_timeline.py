@@ -74,7 +74,7 @@ def timeline(trace: EpisodeTrace, environment: Environment) -> Evidence:
 
 _LEGEND = (
     "a0, a1, …: answers, as the program saw them; ERR: none could be parsed; ?: the program did not look; "
-    "·: waits; =: as before; |: finished there; x: pruned.",
+    "·: waits; =: as before; |: finished there; x: pruned; …: waves in one column that differ.",
     "leader: of the latest parsed answers of all opened branches, after the wave; tokens: in thousands.",
 )
 

@@ -49,6 +49,13 @@ class Recorded:
         return answer == self.gold and answer != NOTHING
 
 
+def sample_of(traces: Sequence[EpisodeTrace]) -> str:
+    """Which episodes these are, in words."""
+    betas = ", ".join(f"{beta:g}" for beta in sorted({trace.beta for trace in traces}))
+    seeds = ", ".join(str(seed) for seed in sorted({trace.seed for trace in traces}))
+    return f"{len(traces):,} episodes (β {betas}; seed {seeds})"
+
+
 def questions_of(environments: Sequence[Environment]) -> list[list[Recorded]]:
     """Every question of every environment."""
     clusters = clusters_of(environments)

@@ -115,13 +115,13 @@ class Bench:
         """Failure kinds."""
         return failures(self._trace(program), self.environments)
 
-    def episode(self, program: Program, environment: str, question: int, seed: int, beta: float) -> Evidence:
+    def episode(self, program: Program, environment: str, question: int | str, seed: int, beta: float) -> Evidence:
         """One episode as a timeline.
 
         Args:
             program: what plays.
             environment: its name, or a part of it that no other has.
-            question: its number, from 1.
+            question: its number from 1, or its id or the beginning of it, as `compare` names it.
             seed, beta: of the episode.
 
         Raises:
@@ -133,17 +133,28 @@ class Bench:
         ]
         if len(fitting) != 1:
             names = ", ".join(e.name for e in self.environments)
-            raise InputError(f"{environment}: stands for {len(fitting)} environments; there are {names}")
-        return timeline(episode(self.evaluator, program, fitting[0].name, question, seed, beta), fitting[0])
+            what = (
+                "no environment has this in its name" if not fitting else "several environments have this in their name"
+            )
+            raise InputError(f"{environment}: {what}; there are {names}")
+        number = _number_of(fitting[0], question)
+        return timeline(episode(self.evaluator, program, fitting[0].name, number, seed, beta), fitting[0])
 
     # ---- the recordings ----------------------------------------------------------------------------------------
 
-    def states(self, split_by: str | None) -> Evidence:
-        """The value of continuing, or undecided states split by a feature (a name, or an expression)."""
-        return self._once(
-            f"states {split_by}",
-            lambda: states(self.environments, split_by=split_by, sandbox=self._jail(split_by, STATE_FEATURES)),
-        )
+    def states(self, split_by: str | None, finished: int | None = None) -> Evidence:
+        """The value of continuing, or undecided states split by a feature (a name, or an expression).
+
+        Args:
+            split_by: the feature, None for no split.
+            finished: only states with so many finished branches, by the votes of leader and runner-up.
+        """
+
+        def find() -> Evidence:
+            jail = self._jail(split_by, STATE_FEATURES)
+            return states(self.environments, split_by=split_by, finished=finished, sandbox=jail)
+
+        return self._once(f"states {finished} {split_by}", find)
 
     def branches(self, feature: str | None) -> Evidence:
         """Within-question AUC of the shipped features, or of one (a name, or an expression)."""
@@ -174,6 +185,19 @@ class Bench:
 
     def _once(self, key: str, find: Callable[[], Evidence]) -> Evidence:
         return _kept(self._found, key, find, KEPT)
+
+
+def _number_of(environment: Environment, question: int | str) -> int:
+    """A question's number, from 1, by its number or its id."""
+    if isinstance(question, int) or question.isdecimal():
+        return int(question)
+    fitting = [n for n, q in enumerate(environment.questions, 1) if q.id.startswith(question)]
+    if len(fitting) != 1:
+        raise InputError(
+            f"{question}: the ids of {len(fitting)} questions of {environment.name} begin so; give the whole id, or a "
+            f"number from 1 to {len(environment.questions)}"
+        )
+    return fitting[0]
 
 
 def _kept(shelf: OrderedDict[str, T], key: str, find: Callable[[], T], most: int) -> T:

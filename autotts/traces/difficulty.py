@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from autotts.errors import InputError
 from autotts.replay import Environment
 from autotts.replay.source import UNPARSED_ID
-from autotts.traces._pool import DIFFICULTY, Pool, ceiling_of, difficulty_bins, probe_note, votes
+from autotts.traces._pool import DIFFICULTY, LEAST, Pool, ceiling_of, difficulty_bins, probe_note, votes
 from autotts.traces._table import Cell, Evidence
 
 __all__ = ["Spent", "difficulty"]
@@ -90,7 +90,7 @@ def _rows(name: str, bins: Sequence[NDArray[np.int64]], tables: Sequence[list[Fl
         def share(k: int, held: Sequence[NDArray[np.bool_]] = held) -> float:
             return 100 * float(np.mean([t[k][h].sum() / t[k].sum() for t, h in zip(tables, held, strict=True)]))
 
-        row: list[Cell] = [name, label, questions, mean(0), share(1), 100 * mean(2)]
-        row += [mean(3), share(3), 100 * mean(4)] if len(tables[0]) > 3 else []
+        row: list[Cell] = [name, label, questions, mean(0), share(1), 100 * mean(2) if questions >= LEAST else None]
+        row += [mean(3), share(3), 100 * mean(4) if questions >= LEAST else None] if len(tables[0]) > 3 else []
         rows.append(tuple(row))
     return rows

@@ -10,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from autotts.errors import CpuLimit, InputError, OutputLimit, WallTimeout
+from autotts.errors import CpuLimit, Crashed, InputError, OutputLimit, WallTimeout
 from autotts.evaluation.wire import pack_tables
 from autotts.replay.source import branch_order
 from autotts.sandbox import Limits, Sandbox
@@ -265,6 +265,11 @@ def _jailed(
         return _asked(sandbox, frames, count)
     except (CpuLimit, WallTimeout):
         return _asked(sandbox, frames, count)  # the clock may have been the machine's fault
+    except Crashed as error:
+        if error.message.startswith(("NameError", "AttributeError")):
+            shipped = ", ".join(STATE_FEATURES if kind == "state" else BRANCH_FEATURES)
+            error.message += f"; shipped features are {shipped}. {FEATURE_HELP}"
+        raise
 
 
 def _asked(sandbox: Sandbox, frames: Sequence[bytes], count: int) -> Floats:

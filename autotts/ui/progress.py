@@ -13,9 +13,9 @@ from rich.table import Table
 from rich.text import Text
 
 from autotts.sandbox.text import printable
-from autotts.search.events import Event, RoundEnded, SearchEnded, SearchStarted, SlotEnded, SlotStarted
+from autotts.search.events import CallEnded, Event, RoundEnded, SearchEnded, SearchStarted, SlotEnded, SlotStarted
 
-__all__ = ["Display", "gain_text", "make_display"]
+__all__ = ["Display", "clip", "gain_text", "make_display"]
 
 Mode = Literal["rich", "plain", "none"]
 
@@ -58,9 +58,11 @@ class PlainDisplay(Display):
             )
         elif isinstance(event, SlotEnded):
             what = "confirmed" if event.confirmed else "screened" if event.outcome == "ok" else event.outcome
-            tail = event.message if event.outcome != "ok" else event.idea
+            tail = event.idea if event.outcome == "ok" else event.message
             gain = gain_text(event.gain, event.gain_se)
-            self._write(f"  {event.round}.{event.slot}  {event.program}  {what:<16} {gain:>15}  {tail[:80]}")
+            self._write(f"  {event.round}.{event.slot}  {event.program:<10}  {what:<16} {gain:>15}  {clip(tail, 300)}")
+        elif isinstance(event, CallEnded) and event.outcome != "ok":
+            self._write(f"  {event.round}.{event.slot}  {_tried(event)}")
         elif isinstance(event, RoundEnded):
             self._write(f"round {event.round}: {_headline(event)}")
 
@@ -100,6 +102,10 @@ class RichDisplay(Display):
             self._bar.update(self._task, total=total, description=printable(f"run {event.run}"))
         elif isinstance(event, SlotStarted):
             self._stage = f"round {event.round}, slot {event.slot}: {event.stage} {event.program}"
+        elif isinstance(event, CallEnded):
+            where, spent = f"round {event.round}, slot {event.slot}: propose", f"{event.tokens:,} tokens"
+            told = f"{event.agent}, call {event.number + 1}, {spent}" if event.outcome == "ok" else _tried(event)
+            self._stage = f"{where}: {told}"
         elif isinstance(event, SlotEnded):
             self._rows = [*self._rows, event][-RECENT:]
             self._bar.advance(self._task)
@@ -111,8 +117,9 @@ class RichDisplay(Display):
 
     def _render(self) -> Group:
         table = Table(box=None, pad_edge=False, show_edge=False)
-        for name in ("slot", "program", "stage", "gain ± se", "idea"):
-            table.add_column(name, no_wrap=True, justify="right" if name == "gain ± se" else "left")
+        for name, width in (("slot", 4), ("program", 10), ("stage", 9), ("gain ± se", 13), ("idea", None)):
+            right = name == "gain ± se"
+            table.add_column(name, no_wrap=True, min_width=width, justify="right" if right else "left")
         for row in self._rows:
             ok = row.outcome == "ok"
             stage = "confirmed" if row.confirmed else "screened" if ok else row.outcome
@@ -121,10 +128,20 @@ class RichDisplay(Display):
                 _line(row.program),
                 _line(stage, "green" if row.confirmed else "" if ok else "red"),
                 _line(gain_text(row.gain, row.gain_se)),
-                _line(row.idea[:60] if ok else row.message[:60]),
+                _line(row.idea if ok else row.message),
             )
         standing = _headline(self._round) if self._round else "baselines first"
         return Group(self._bar, _line(self._stage, "dim"), table, _line(standing, "bold"))
+
+
+def clip(text: str, width: int) -> str:
+    """A text of at most a width, cut with an ellipsis."""
+    return text if len(text) <= width else f"{text[: width - 1].rstrip()}…"
+
+
+def _tried(event: CallEnded) -> str:
+    """A call that brought no answer."""
+    return f"{event.agent}, call {event.number + 1}: {event.outcome}"
 
 
 def _line(text: str, style: str = "") -> Text:
