@@ -22,6 +22,7 @@ __all__ = ["Address", "ServerModel", "exchanges"]
 
 # No answer of a model is near this size; a server that sends without end must not fill the memory.
 _MOST_BYTES = 32 * 2**20
+_MOST_OF_REFUSAL = 2**20
 _CONNECT_SECONDS = 30.0
 
 
@@ -108,9 +109,12 @@ class ServerModel(ABC):
 
     async def _send(self, body: dict[str, Any], timeout: float) -> bytes:
         limit = self._sdk.Timeout(timeout, connect=min(_CONNECT_SECONDS, timeout / 2))
-        client = self._client(
-            api_key=self._address.key.reveal(), base_url=self._address.url, max_retries=0, timeout=limit
+        # A redirect would carry the conversation elsewhere. Refusals are read here: the SDKs read them without end.
+        http = self._sdk.DefaultAsyncHttpxClient(
+            headers={"accept-encoding": "identity"}, follow_redirects=False, event_hooks={"response": [_hear]}
         )
+        key, url = self._address.key.reveal(), self._address.url
+        client = self._client(api_key=key, base_url=url, max_retries=0, timeout=limit, http_client=http)
         chunks: list[bytes] = []
         size = 0
         async with client, self._endpoint(client)(**body, timeout=limit) as response:
@@ -127,17 +131,16 @@ class ServerModel(ABC):
             return within(timeout, lambda: self._send(body, timeout))
         except TimeoutError:
             return Lost(f"{self._server} gave no whole answer within {timeout:g} s")
-        except self._sdk.APIStatusError as error:
-            response = error.response
-            return self._refused(read_refusal(response.status_code, response.headers, response.content), body)
         except self._sdk.APIConnectionError as error:
-            return self._unconnected(error, timeout)
+            return self._unconnected(error, timeout, body)
         except WrongShape as error:
             return Lost(self._clean(f"{self._server} sent an answer that cannot be read: {error}"))
         except Exception as error:
+            if isinstance(error, _Answered):
+                return self._refused(error.refusal, body)
             # Reading the body ourselves, a broken connection comes as the HTTP library's own exception.
             if type(error).__module__.partition(".")[0] in ("httpx2", "httpx", "httpcore2", "httpcore"):
-                return self._unconnected(error, timeout)
+                return self._unconnected(error, timeout, body)
             raise
 
     def _refused(self, refusal: Refusal, body: dict[str, Any]) -> Exception:
@@ -148,7 +151,9 @@ class ServerModel(ABC):
         message = self._clean(str(failure))
         return Busy(message, failure.retry_after) if isinstance(failure, Busy) else type(failure)(message)
 
-    def _unconnected(self, error: Exception, timeout: float) -> Exception:
+    def _unconnected(self, error: Exception, timeout: float, body: dict[str, Any]) -> Exception:
+        if answered := next((cause for cause in _causes(error) if isinstance(cause, _Answered)), None):
+            return self._refused(answered.refusal, body)
         names = [type(cause).__name__ for cause in _causes(error)]
         reason = self._clean(str(error.__cause__ or error) or names[-1])
         if "ConnectError" in names or "ConnectTimeout" in names or "PoolTimeout" in names:
@@ -180,7 +185,28 @@ class ServerModel(ABC):
             404: "no such model or no such address; see the model's name, and the address"
             + ("" if self.package == "anthropic" else ", which mostly ends in /v1"),
             405: "no such address; see the address of the server",
+            **dict.fromkeys((301, 302, 303, 307, 308), "it sends elsewhere; give the address where it really is"),
         }
+
+
+class _Answered(Exception):
+    """A response that is no success."""
+
+    def __init__(self, refusal: Refusal) -> None:
+        self.refusal = refusal
+        super().__init__(f"answered {refusal.status}")
+
+
+async def _hear(response: Any) -> None:
+    """Raise a response that is no success, its body read as it came (not unpacked) and no further than is of use."""
+    if response.is_success:
+        return
+    body = b""
+    async for chunk in response.aiter_raw():
+        body += chunk[: _MOST_OF_REFUSAL - len(body)]
+        if len(body) == _MOST_OF_REFUSAL:
+            break
+    raise _Answered(read_refusal(response.status_code, response.headers, body))
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
