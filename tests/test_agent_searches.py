@@ -204,7 +204,6 @@ def test_a_search_in_which_no_model_gave_a_program_fails_and_says_why(world: Pat
         assert "no agent gave a program in 1 proposals; the last: AgentUnavailable" in told
         rejected = json.loads(autotts("list", "--json", cwd=world))[-1]
         assert "loading the model" in rejected["message"] and rejected["outcome"] == "AgentUnavailable"
-        assert "loading the model" in autotts("list", cwd=world)
 
 
 def test_a_server_that_moved_is_found_at_its_new_place(world: Path) -> None:
@@ -214,7 +213,7 @@ def test_a_server_that_moved_is_found_at_its_new_place(world: Path) -> None:
         told = autotts(*command(old, "--mode", "single"), cwd=world, code=2)
         assert "autotts resume run-1" in told
         autotts("resume", "run-1", "--base-url", new.url, cwd=world)
-        assert len(new.requests) == 3 + 1
+        assert len(new.requests) == 3
     assert outcomes(world) == ["ok", "Duplicate", "ok", "ok"]
 
 

@@ -39,7 +39,7 @@ OTHER = HEALTHY.replace("two branches", "three branches").replace("2 +", "3 +")
 SLOW = HEALTHY.replace("    wave =", "    for _ in range(400000):\n        pass\n    wave =")
 """A few milliseconds an episode, so that an evaluation takes long enough to be caught at it."""
 
-LONG = ("--seeds", "20", "--screen-seeds", "20", "--betas", "3", "--workers", "1")
+LONG = ("--seeds", "60", "--screen-seeds", "60", "--betas", "3", "--workers", "1")
 
 
 @pytest.fixture
@@ -185,7 +185,7 @@ def test_what_does_not_fit_is_a_result_and_ends_nothing(world: Path) -> None:
                 ("history", {"lats": 3}, "no argument 'lats'"),
                 ("read_program", {"program": "beef"}, "no program of this search"),
                 ("submit", {}, "give the whole program"),
-                ("submit", {"draft": "draft-1"}, "drafts 1 to 0"),
+                ("submit", {"draft": "draft-1"}, "no such draft"),
                 ("submit", {"source": "def"}, "PolicyViolation"),
             ):
                 text, failed = await call(session, name, **arguments)

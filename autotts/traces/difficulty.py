@@ -50,6 +50,7 @@ def difficulty(
     notes = [
         "Difficulty: pass@1 over all recorded branches, for each model; a question on an edge is in the easier bin.",
         f"Right: means over {len(seeds)} seeds; shares are of an environment's tokens, and means of these under `all`.",
+        f"Of fewer than {LEAST} questions it is not told what was right.",
     ]
     return Evidence("Where the tokens go, by difficulty", tuple(columns), tuple(rows), (*notes, *probe_note(pools)))
 
