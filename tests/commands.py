@@ -21,6 +21,7 @@ from autotts.errors import (
     PolicyViolation,
 )
 from autotts.evaluation import Program, shipped
+from autotts.traces import Evidence
 
 GOOD = '''"""Read {n} branches to the end."""
 
@@ -76,19 +77,11 @@ class Bench:
         if "BROKEN" in program.source:
             raise PolicyViolation("BROKEN is not allowed", 3)
 
-    def states(self, split_by: str | None) -> Any:
-        from autotts.traces._table import Evidence
+    def findings(self, program: Program, other: Program) -> dict[str, Any]:
+        def missing() -> Evidence:
+            raise InputError("no branches here")
 
-        return Evidence("The value of continuing")
-
-    def branches(self, feature: str | None) -> Any:
-        raise InputError("no branches here")
-
-    def __getattr__(self, name: str) -> Any:
-        def missing(*_: Any) -> None:
-            raise NotImplementedError
-
-        return missing
+        return {"states": lambda: Evidence("The value of continuing"), "branches": missing}
 
 
 def candidate(name: str, source: str, **more: Any) -> Candidate:

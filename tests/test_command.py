@@ -62,7 +62,6 @@ def test_the_agent_finds_its_files_and_its_edit_is_the_proposal(fake: Fake, tmp_
     assert files["TASK.md"].endswith(said)
     assert "evidence/states.md" in said
     assert "- branches: no branches here" in files["evidence/README.md"]
-    assert "- credit: there is no such instrument" in files["evidence/README.md"]
     rows = [line for line in files["history/README.md"].splitlines() if line.startswith("| ")]
     assert "| 1.0 | aaaaaaaaaa | aaaaaaaaaa.py | ok | +1.00 ± 0.40 |" in rows[2]
     assert "(a\\|b)" in rows[3]

@@ -19,46 +19,27 @@ from autotts.traces.bench import Bench
 
 __all__ = ["Evidences", "propose_single"]
 
-EVIDENCE = ("credit", "failures", "compare", "states", "branches", "difficulty", "ceilings")
 SHOWN = 2
 """Programs that a propose prompt shows whole."""
 
 
 @dataclass(frozen=True)
 class Evidences(Mapping[str, str]):
-    """Evidence by name for a template to choose from; what it does not name is not computed.
+    """Evidence by name for a template to choose from; what it does not name is not computed."""
 
-    Args:
-        bench: the instruments.
-        program: what `credit` and `failures` are about.
-        other: what `compare` compares it with.
-    """
-
-    bench: Bench
-    program: Program
-    other: Program
+    findings: Mapping[str, Callable[[], Evidence]]
 
     def __getitem__(self, name: str) -> str:
-        bench = self.bench
-        instruments: dict[str, Callable[[], Evidence]] = {
-            "credit": lambda: bench.credit(self.program),
-            "failures": lambda: bench.failures(self.program),
-            "compare": lambda: bench.compare(self.program, self.other),
-            "states": lambda: bench.states(None),
-            "branches": lambda: bench.branches(None),
-            "difficulty": bench.difficulty,
-            "ceilings": bench.ceilings,
-        }
         try:
-            return instruments[name]().text()
+            return self.findings[name]().text()
         except ProgramError as error:
             return f"{name}: cannot be had ({error})"
 
     def __iter__(self) -> Iterator[str]:
-        return iter(EVIDENCE)
+        return iter(self.findings)
 
     def __len__(self) -> int:
-        return len(EVIDENCE)
+        return len(self.findings)
 
 
 def propose_single(caller: Caller, prompts: Prompts, context: Context, rng: random.Random, max_tokens: int) -> Proposal:
@@ -125,7 +106,7 @@ def _prompt(
     parents = bases(context)
     about = parents[0] if parents else reference_of(context)
     other = parents[1] if len(parents) > 1 else reference_of(context)
-    evidence = Evidences(bench, about.program, other.program)
+    evidence = Evidences(bench.findings(about.program, other.program))
     if plateaued(context) and rng.random() < 0.5:
         return prompts.restart(reference, history, evidence), (), ""
     draw = rng.random()

@@ -171,6 +171,20 @@ class Bench:
         """What votes can attain, at which tokens."""
         return self._once("ceilings", lambda: ceilings(self.environments))
 
+    def findings(self, program: Program, other: Program) -> dict[str, Callable[[], Evidence]]:
+        """Every table by name, to be asked for or not; `compare` is with the other program, where it is another."""
+        found: dict[str, Callable[[], Evidence]] = {
+            "credit": lambda: self.credit(program),
+            "failures": lambda: self.failures(program),
+            "states": lambda: self.states(None),
+            "branches": lambda: self.branches(None),
+            "difficulty": self.difficulty,
+            "ceilings": self.ceilings,
+        }
+        if program.hash != other.hash:
+            found["compare"] = lambda: self.compare(program, other)
+        return found
+
     # ---- at hand -----------------------------------------------------------------------------------------------
 
     def _jail(self, feature: str | None, known: Collection[str]) -> Sandbox | None:

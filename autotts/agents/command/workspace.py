@@ -8,7 +8,7 @@ import re
 import stat
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +21,6 @@ from autotts.evaluation import Program
 from autotts.evaluation.program import MAX_FILE
 from autotts.prompts import Prompt, Prompts
 from autotts.prompts.clean import one_line, text_of
-from autotts.traces.bench import Bench
 
 __all__ = ["CONTROLLER", "START", "TASK", "Brief", "folder", "furnish", "read_controller", "replace", "same"]
 
@@ -153,35 +152,18 @@ def _row(c: Candidate, has_file: bool) -> str:
 # ---- evidence ----------------------------------------------------------------------------------------------------
 
 
-def _pieces(bench: Bench, about: Candidate, reference: Candidate) -> dict[str, Callable[[], str]]:
-    program, other = about.program, reference.program
-    pieces: dict[str, Callable[[], str]] = {
-        "credit": lambda: bench.credit(program).text(),
-        "failures": lambda: bench.failures(program).text(),
-        "states": lambda: bench.states(None).text(),
-        "branches": lambda: bench.branches(None).text(),
-        "difficulty": lambda: bench.difficulty().text(),
-        "ceilings": lambda: bench.ceilings().text(),
-    }
-    if about.id != reference.id:
-        pieces["compare"] = lambda: bench.compare(program, other).text()
-    return pieces
-
-
 def _evidence(place: Path, context: Context, about: Candidate, seconds: float) -> list[str]:
     """Write what the instruments find, a file each; the paths. What cannot be had is noted, and left out."""
     if context.bench is None:
         return []
     until = time.monotonic() + seconds
     files, notes = [], []
-    for name, find in _pieces(context.bench, about, reference_of(context)).items():
+    for name, find in context.bench.findings(about.program, reference_of(context).program).items():
         if time.monotonic() >= until:
             notes.append(f"- {name}: left out, for time was short")
             continue
         try:
-            text = find()
-        except NotImplementedError:
-            notes.append(f"- {name}: there is no such instrument here")
+            text = find().text()
         except AutoTTSError as error:
             notes.append(f"- {name}: {one_line(str(error), 400)}")
         else:
