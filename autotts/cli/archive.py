@@ -19,7 +19,7 @@ from autotts.cli.programs import stored
 from autotts.errors import InputError
 from autotts.evaluation import SHIPPED, load_program, shipped
 from autotts.sandbox.text import printable
-from autotts.ui.progress import clip, gain_text
+from autotts.ui.progress import clip, gain_text, one_line
 
 __all__ = ["export", "front", "list_", "pick_run", "run_option", "show", "stretch_cells", "times"]
 
@@ -128,7 +128,7 @@ def front(run_name: str | None, archive: str, as_json: bool) -> int:
     for name in ("id", "β", "accuracy %", "tokens a question", "idea"):
         table.add_column(name, justify="right" if name in ("accuracy %", "tokens a question") else "left")
     for stretch in stretches(points):
-        table.add_row(stretch.id[:ID], *stretch_cells(stretch, points), clip(ideas.get(stretch.id, ""), 120))
+        table.add_row(stretch.id[:ID], *stretch_cells(stretch, points), one_line(ideas.get(stretch.id, "")))
     console().print(table)
     for name, number in looks.values():
         console().print(f"held out: {name}, scored {times(number)} in this archive")

@@ -41,13 +41,13 @@ def _points(s: Spending) -> dict[str, float | None]:
 
 def spending_table(title: str, by: str, found: Sequence[Spending]) -> Table:
     """A table; progress in points."""
-    notes = ["Progress: by how many points the proposals raised the run's greatest gain."]
+    notes = ["asked: proposals; progress: by how many points they raised the run's greatest gain."]
     if reserved := sum(s.reserved for s in found):
         notes.append(f"{reserved} calls whose usage nobody told count at the most that they may have used.")
-    table = Table(title=title, caption=" ".join(notes))
+    table = Table(title=title, caption=" ".join(notes), box=None, padding=(0, 1), pad_edge=False)
     table.add_column(by, overflow="fold", min_width=10)
-    for name in ("proposals", "accepted", "calls", "tokens", "$", "progress", "a proposal", "a dollar"):
-        table.add_column(name, justify="right")
+    for name in ("asked", "accepted", "calls", "tokens", "$", "progress", "by proposal", "by $"):
+        table.add_column(name, justify="right", min_width=min(len(name), 8))
     for s in found:
         dollars = "unknown" if s.cost is None else f"{s.cost:,.4f}"
         gains = ["–" if gain is None else f"{gain:+.2f}" for gain in _points(s).values()]

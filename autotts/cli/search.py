@@ -39,7 +39,7 @@ from autotts.errors import AgentDown, InputError, LimitReached
 from autotts.evaluation import MOST_BETAS
 from autotts.search import Budget, Config, Search, open_run, spending, start_run
 from autotts.ui.plot import front_picture
-from autotts.ui.progress import Mode, clip, make_display
+from autotts.ui.progress import Mode, make_display, one_line
 
 __all__ = ["resume", "search"]
 
@@ -238,10 +238,12 @@ def _print_end(job: Search, archive: str) -> None:
     ideas = {candidate.id: candidate for candidate in job.candidates}
     table = Table(title="The front: who holds which stretch of tokens")
     for column in ("program", "β", "accuracy %", "tokens a question", "agent", "idea"):
-        table.add_column(column, justify="right" if column in ("accuracy %", "tokens a question") else "left")
+        figures = column in ("accuracy %", "tokens a question")
+        width = None if column == "idea" else 10 if column == "program" else 1
+        table.add_column(column, justify="right" if figures else "left", min_width=width)
     for stretch in stretches(points):
         candidate = ideas[stretch.id]
-        table.add_row(stretch.id, *stretch_cells(stretch, points), candidate.agent, clip(candidate.idea, 120))
+        table.add_row(stretch.id, *stretch_cells(stretch, points), candidate.agent, one_line(candidate.idea))
     out.print(table)
     curves = {name: [(p.tokens, 100 * p.accuracy) for p in job.standing.curve(name)] for name in ("cmc", "sc")}
     picture = front_picture(curves, [(p.tokens, 100 * p.accuracy) for p in points], colour=out.is_terminal)

@@ -15,7 +15,7 @@ from rich.text import Text
 from autotts.sandbox.text import printable
 from autotts.search.events import CallEnded, Event, RoundEnded, SearchEnded, SearchStarted, SlotEnded, SlotStarted
 
-__all__ = ["Display", "clip", "gain_text", "make_display"]
+__all__ = ["Display", "clip", "gain_text", "make_display", "one_line"]
 
 Mode = Literal["rich", "plain", "none"]
 
@@ -118,20 +118,21 @@ class RichDisplay(Display):
     def _render(self) -> Group:
         table = Table(box=None, pad_edge=False, show_edge=False)
         for name, width in (("slot", 4), ("program", 10), ("stage", 9), ("gain ± se", 13), ("idea", None)):
+            # The idea alone may give way, and is cut there: of columns that may not wrap, rich narrows all.
             right = name == "gain ± se"
-            table.add_column(name, no_wrap=True, min_width=width, justify="right" if right else "left")
+            table.add_column(name, no_wrap=width is not None, min_width=width, justify="right" if right else "left")
         for row in self._rows:
             ok = row.outcome == "ok"
             stage = "confirmed" if row.confirmed else "screened" if ok else row.outcome
             table.add_row(
-                _line(f"{row.round}.{row.slot}"),
-                _line(row.program),
-                _line(stage, "green" if row.confirmed else "" if ok else "red"),
-                _line(gain_text(row.gain, row.gain_se)),
-                _line(row.idea if ok else row.message),
+                one_line(f"{row.round}.{row.slot}"),
+                one_line(row.program),
+                one_line(stage, "green" if row.confirmed else "" if ok else "red"),
+                one_line(gain_text(row.gain, row.gain_se)),
+                one_line(row.idea if ok else row.message),
             )
         standing = _headline(self._round) if self._round else "baselines first"
-        return Group(self._bar, _line(self._stage, "dim"), table, _line(standing, "bold"))
+        return Group(self._bar, one_line(self._stage, "dim"), table, one_line(standing, "bold"))
 
 
 def clip(text: str, width: int) -> str:
@@ -144,9 +145,9 @@ def _tried(event: CallEnded) -> str:
     return f"{event.agent}, call {event.number + 1}: {event.outcome}"
 
 
-def _line(text: str, style: str = "") -> Text:
-    """One line of printable text, whatever the console makes of strings: programs choose ideas and messages."""
-    return Text(printable(text), style=style)
+def one_line(text: str, style: str = "") -> Text:
+    """One line of printable text, cut where there is no room: programs choose ideas and messages."""
+    return Text(printable(text), style=style, no_wrap=True, overflow="ellipsis")
 
 
 def _headline(event: RoundEnded) -> str:
