@@ -132,8 +132,8 @@ class RichDisplay(Display):
                 one_line(row.idea if ok else row.message),
             )
         standing = _headline(self._round) if self._round else "baselines first"
-        stage = Text(printable(self._stage), style="dim")
-        return Group(self._bar, stage, table, Text(printable(standing), style="bold"))
+        now = Text(printable(self._stage), style="dim")
+        return Group(self._bar, now, table, Text(printable(standing), style="bold"))
 
 
 def clip(text: str, width: int) -> str:
