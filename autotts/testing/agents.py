@@ -96,7 +96,7 @@ class AgentConformance:
     def test_a_search_that_was_stopped_goes_on(
         self, tmp_path: Path, worlds: list[Environment], evaluator: Evaluator
     ) -> None:
-        """By another object of the same agent, which has only the archive to go by."""
+        """By another object of the same agent, which has only the archive to go by; to the same end, row for row."""
         first = self.search(tmp_path / "a.db", worlds, evaluator, self.factory(), self.rounds)
         first.begin()
         while first.place != (1, 1):
@@ -105,6 +105,11 @@ class AgentConformance:
         search = self.search(tmp_path / "a.db", worlds, evaluator, self.factory(), self.rounds)
         search.go()
         assert len([candidate for candidate in search.candidates if candidate.round]) == 2 * self.rounds
+        if self.deterministic:
+            whole = self.search(tmp_path / "b.db", worlds, evaluator, self.factory(), self.rounds)
+            whole.go()
+            assert list(search.archive.dump()) == list(whole.archive.dump())
+            whole.archive.close()
         search.archive.close()
 
     def test_it_answers_the_same_to_the_same_question(self) -> None:
