@@ -85,3 +85,12 @@ def model_agent(steps: Sequence[Step], tools: bool = False, name: str = "openai-
     """(agent, model) of a script."""
     model = ScriptedModel(steps, tools, name)
     return ModelAgent(model, Settings(**settings)), model
+
+
+def edit(search: str, replace: str) -> str:
+    return f"<<<<<<< SEARCH\n{search}\n=======\n{replace}\n>>>>>>> REPLACE\n"
+
+
+def proposals(path: Path, run: str = "run-1") -> list[Any]:
+    with Archive(path, create=False) as archive:
+        return [p for p in archive.proposals(run) if p.round]

@@ -8,11 +8,9 @@ carries the state, so a run that was killed goes on where it stopped.
 from __future__ import annotations
 
 import random
-import traceback
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 from autotts.agents import Agent, Candidate, Context, Proposal
@@ -21,10 +19,7 @@ from autotts.archive import Program as StoredProgram
 from autotts.archive import Proposal as StoredProposal
 from autotts.archive.selection import Selector
 from autotts.errors import (
-    AgentDown,
     AgentError,
-    AgentFailed,
-    AgentUnavailable,
     AutoTTSError,
     LimitReached,
     ProgramError,
@@ -35,6 +30,7 @@ from autotts.search.account import Account, SlotPurse
 from autotts.search.config import Config
 from autotts.search.events import CallEnded, Event, RoundEnded, SearchEnded, SearchStarted, SlotEnded, SlotStarted
 from autotts.search.standing import Standing
+from autotts.search.turns import Turns
 from autotts.traces.bench import Bench
 
 __all__ = ["BASELINES", "REFERENCE", "Search"]
@@ -47,12 +43,6 @@ NEEDED = (REFERENCE, "sc")
 """Without these nothing can be compared."""
 
 PARENTS = 2
-
-BUILT_IN = ("evolution",)
-"""Agents whose programs are AutoTTS's own: they run where strict isolation cannot be had."""
-
-DOWN = 3
-"""Proposals in a row to which an agent's server gave no answer, after which the run waits for a person."""
 
 
 @dataclass
@@ -80,6 +70,7 @@ class Search:
     standing: Standing = field(init=False)
     bench: Bench = field(init=False)
     account: Account = field(init=False)
+    turns: Turns = field(init=False)
     _place: tuple[int, int] = field(init=False, default=(0, 0))
     _told: tuple[Candidate, ...] = field(init=False, default=())
     _candidates: list[Candidate] = field(init=False, default_factory=list)
@@ -87,13 +78,13 @@ class Search:
     _stopped: bool = field(init=False, default=False)
     _own: set[str] = field(init=False, default_factory=set)
     _rejects: Counter[str] = field(init=False, default_factory=Counter)
-    _silent: Counter[str] = field(init=False, default_factory=Counter)
 
     def __post_init__(self) -> None:
         config = self.config
         self.standing = Standing(self.environments, config.protocol, config.screen_protocol)
         self.bench = Bench(self.evaluator, config.screen_protocol, REFERENCE)
         self.account = Account(self.archive, self.run, config.budget)
+        self.turns = Turns(self.agents, config.proposals_per_round)
 
     def go(self) -> None:
         """Run to the end; slots that the archive holds already are told again, not run again.
@@ -123,7 +114,7 @@ class Search:
         self.archive.set_run_state(self.run, "running")
         done = sum(self.archive.outcomes(self.run).values())
         rounds, per_round, added = self.config.rounds, self.config.proposals_per_round, len(self.config.added)
-        self.evaluator.admit(all(agent.name in BUILT_IN for agent in self.agents) and not added)
+        self.evaluator.admit(self.turns.all_built_in and not added)
         self.listen(SearchStarted(self.run, rounds, per_round, len(BASELINES), added, done, self.evaluator.isolation))
 
     @property
@@ -141,29 +132,28 @@ class Search:
                 stored = self._store(StoredProposal(self.run, 0, slot, agent, self._given(slot).source))
             self._settle(stored)
             return
-        built_in = self._agent()[0].name in BUILT_IN
+        built_in = self.turns.built_in(self._place)
         if stored is not None and not (stored.verdict is None and built_in):
             self._settle(stored)
             return
         # What a built-in agent had proposed when it was stopped it proposes again: so we know that it is its own.
         if stored is None:
-            self.account.admit_proposal(self._asked())
-        agent_, _ = self._agent()
+            self.account.admit_proposal(self.turns.asked_before(self._place))
+        place = self._place
         self.listen(SlotStarted(self.run, round_, slot, "propose", ""))
-        context = self.ask()
-        answer = _asked(agent_, context, self._rng(round_, slot, "propose"))
+        answer = self.turns.ask(place, self.ask(), self._rng(round_, slot, "propose"))
         if built_in and isinstance(answer, Proposal):
             self._own.add(answer.source)
         if stored is not None:
             self._settle(stored)
         else:
             self.tell(answer)
-        self._hear(agent_.name, answer)
+        self.turns.hear(place, answer)
 
     def ask(self) -> Context:
         """What the agent whose turn it is may know."""
         round_, slot = self._place
-        agent, number = self._agent()
+        agent, number = self.turns.at(self._place)
         picks = self.selector.parents(
             self.standing.parent_records(self._told), self._rng(round_, slot, "select"), PARENTS
         )
@@ -175,7 +165,7 @@ class Search:
     def tell(self, answer: Proposal | AgentError) -> Candidate:
         """Take the answer for the next slot: it is in the archive before anything is done with it."""
         round_, slot = self._place
-        agent, _ = self._agent()
+        agent, _ = self.turns.at(self._place)
         purse = SlotPurse(self.account, (round_, slot), agent.name)
         with self.archive.transaction():
             if isinstance(answer, Proposal) and (answer.usage or answer.cost != 0.0):
@@ -209,23 +199,6 @@ class Search:
         return self.standing.best(self._candidates)
 
     # ---- one slot ----------------------------------------------------------------------------------------------
-
-    def _agent(self) -> tuple[Agent, int]:
-        """(whose turn it is, how many proposals it was asked for before)."""
-        round_, slot = self._place
-        turn = (max(round_, 1) - 1) * self.config.proposals_per_round + slot
-        return self.agents[turn % len(self.agents)], turn // len(self.agents)
-
-    def _asked(self) -> int:
-        """Proposals that agents were asked for before the next slot."""
-        return (self._place[0] - 1) * self.config.proposals_per_round + self._place[1]
-
-    def _hear(self, agent: str, answer: Proposal | AgentError) -> None:
-        """An agent that does not answer again and again would use up all slots for nothing."""
-        silent = isinstance(answer, AgentUnavailable | AgentFailed)
-        self._silent[agent] = self._silent[agent] + 1 if silent else 0
-        if self._silent[agent] >= DOWN:
-            raise AgentDown(f"{agent} did not answer in {DOWN} proposals in a row ({answer})")
 
     def _call_ended(self, call: Call) -> None:
         place = (self.run, call.round, call.slot, call.number, call.agent)
@@ -391,20 +364,3 @@ class Search:
         tokens, cost, unpriced = self.archive.spent(self.run)
         figures |= {"tokens": tokens, "cost": cost, "unpriced": unpriced}
         self.listen(RoundEnded(self.run, round_, len(self._candidates), rejects=rejects, **figures))
-
-
-def _asked(agent: Agent, context: Context, rng: random.Random) -> Proposal | AgentError:
-    """What an agent answers; an error of its own code is an outcome like others, and stops no search."""
-    try:
-        answer: Any = agent.propose(context, rng)
-    except AgentError as error:
-        return error
-    except AutoTTSError:
-        raise
-    except Exception as error:
-        frames = traceback.extract_tb(error.__traceback__)
-        place = f" in {Path(frames[-1].filename).name}, line {frames[-1].lineno}" if frames else ""
-        return AgentFailed(f"{agent.name} failed{place}: {type(error).__name__}: {error}")
-    if isinstance(answer, Proposal):
-        return answer
-    return AgentFailed(f"{agent.name} gave a {type(answer).__name__}, not a Proposal")
