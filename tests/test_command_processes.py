@@ -19,7 +19,7 @@ from autotts.errors import (
     AgentUnavailable,
 )
 from autotts.replay import save_environment
-from tests.commands import GOOD, HANG, WRITE, Fake, Purse, alive, fakes, propose, scratch_folder
+from tests.commands import GOOD, HANG, WRITE, Fake, Purse, alive, fakes, left_in, propose, scratch_folder
 from tests.small import small_environment
 
 AUTOTTS = [sys.executable, "-m", "autotts"]
@@ -127,10 +127,10 @@ def test_a_search_that_is_killed_leaves_nothing_and_goes_on(
     process.send_signal(number)
     process.wait(timeout=60)
     deadline = time.monotonic() + 10
-    while (alive("mark-search") or list((world / "scratch").iterdir())) and time.monotonic() < deadline:
+    while (alive("mark-search") or left_in(world / "scratch")) and time.monotonic() < deadline:
         time.sleep(0.1)
     assert alive("mark-search") == []
-    assert list((world / "scratch").iterdir()) == []
+    assert left_in(world / "scratch") == []
     monkeypatch.delenv("HANG")
     autotts("resume", "run-1", "--archive", "a.db", cwd=world)
     # The first slot was not asked for again, the second was, and counts both times.
