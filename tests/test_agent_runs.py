@@ -82,6 +82,20 @@ def test_a_recorded_run_replays_exactly(tmp_path: Path) -> None:
     assert fronts[0] == fronts[1]
 
 
+def test_a_run_of_another_archive_replays_too(tmp_path: Path) -> None:
+    agent, _ = model_agent([says(fenced(good(2))), says(fenced(good(3)))])
+    with small_search(tmp_path / "a.db", [agent], rounds=2) as search:
+        search.go()
+    again = make_agent(f"replay/{tmp_path / 'a.db'}:run-1")
+    with small_search(tmp_path / "b.db", [again], rounds=2) as search:
+        search.go()
+    assert [p.source for p in proposals(tmp_path / "b.db")] == [good(2), good(3)]
+    with pytest.raises(InputError, match="no such run"):
+        make_agent(f"replay/{tmp_path / 'a.db'}:run-7")
+    with pytest.raises(InputError, match="there is no archive"):
+        make_agent(f"replay/{tmp_path / 'c.db'}:run-1")
+
+
 def test_a_replay_of_a_run_that_is_not_there_is_bad_input(tmp_path: Path) -> None:
     with Archive(tmp_path / "a.db") as archive, pytest.raises(InputError, match="no such run"):
         make_agent("replay/run-9", archive=archive)

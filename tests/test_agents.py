@@ -119,6 +119,7 @@ def test_every_tool_answers_and_every_bad_call_is_told(tmp_path: Path) -> None:
     good_calls: list[tuple[str, dict[str, Any]]] = [
         ("read_program", {"program": "cmc"}),
         ("failures", {"program": "cmc"}),
+        ("override", {"program": "cmc", "line": 66}),
         ("episode", {"program": "cmc", "environment": "tiny", "question": 1}),
         ("compare", {"a": "asc", "b": "cmc"}),
         ("states", {}),

@@ -145,7 +145,7 @@ class Toolbox:
         """Credit per source line."""
         return self.bench.credit(self._program(program)).text()
 
-    def overridden(self, program: str, line: int) -> str:
+    def override(self, program: str, line: int) -> str:
         """A line's decisions overridden."""
         return self.bench.overridden(self._program(program), line).text()
 
@@ -267,12 +267,12 @@ _TOOLS: dict[str, tuple[str, _Fields, tuple[str, ...], Callable[..., str]]] = {
         ("program",),
         Toolbox.credit,
     ),
-    "overridden": (
+    "override": (
         "What the decisions of a line really do: the program run again with its prunes ignored, or its waves read an "
         "interval further, as a paired difference. For a line that credit makes suspect.",
         {"program": _PROGRAM, "line": {"type": "integer"}},
         ("program", "line"),
-        Toolbox.overridden,
+        Toolbox.override,
     ),
     "failures": (
         "Why a program's episodes went wrong or cost too much: failure kinds with counts, tokens and examples.",

@@ -25,7 +25,7 @@ def make_agents(names: Sequence[str], settings: Settings, archive: str) -> list[
     Raises:
         InputError: see `make_agent`.
     """
-    if not any(name.startswith("replay/") for name in names):
+    if not any(name.startswith("replay/") and ":" not in name for name in names):
         return [make_agent(name, settings) for name in names]
     with Archive(archive, create=False) as store:
         return [make_agent(name, settings, store) for name in names]
