@@ -39,7 +39,7 @@ from autotts.errors import AgentDown, InputError, LimitReached
 from autotts.evaluation import MOST_BETAS
 from autotts.search import Budget, Config, Search, open_run, spending, start_run
 from autotts.ui.plot import front_picture
-from autotts.ui.progress import Mode, make_display, one_line
+from autotts.ui.progress import Mode, clip, make_display, one_line
 
 __all__ = ["resume", "search"]
 
@@ -243,7 +243,7 @@ def _print_end(job: Search, archive: str) -> None:
         table.add_column(column, justify="right" if figures else "left", min_width=width)
     for stretch in stretches(points):
         candidate = ideas[stretch.id]
-        table.add_row(stretch.id, *stretch_cells(stretch, points), candidate.agent, one_line(candidate.idea))
+        table.add_row(stretch.id, *stretch_cells(stretch, points), candidate.agent, one_line(clip(candidate.idea, 60)))
     out.print(table)
     curves = {name: [(p.tokens, 100 * p.accuracy) for p in job.standing.curve(name)] for name in ("cmc", "sc")}
     picture = front_picture(curves, [(p.tokens, 100 * p.accuracy) for p in points], colour=out.is_terminal)
