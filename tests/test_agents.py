@@ -223,6 +223,24 @@ def test_measurements_are_metered(tmp_path: Path) -> None:
     assert not results[11].failed and results[12].failed and "measurements of this session are used" in results[12].text
 
 
+def test_every_word_of_a_session_is_stored_with_its_templates(tmp_path: Path) -> None:
+    agent, _ = model_agent([calls(("front", {})), says("hm"), calls(("submit", {"source": good(1)}))], tools=True)
+    with small_search(tmp_path / "a.db", [agent]) as search:
+        search.go()
+        made = search.archive.calls("run-1")
+    assert [set(call.templates) for call in made] == [{"system", "session"}, {"left"}, {"nudge", "left"}]
+    assert all(len(digest) == 64 for call in made for digest in call.templates.values())
+
+
+def test_a_refusal_after_a_draft_was_measured_loses_nothing(tmp_path: Path) -> None:
+    steps = [calls(("evaluate_draft", {"source": good(2)})), says("No.", stop="refusal")]
+    agent, _ = model_agent(steps, tools=True)
+    with small_search(tmp_path / "a.db", [agent]) as search:
+        search.go()
+    (made,) = proposals(tmp_path / "a.db")
+    assert made.source == good(2) and "the model declined" in made.answer
+
+
 def test_a_refusal_in_a_session_is_an_outcome(tmp_path: Path) -> None:
     agent, _ = model_agent([says("No.", stop="refusal")], tools=True)
     with small_search(tmp_path / "a.db", [agent]) as search:

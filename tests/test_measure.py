@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from autotts.errors import CpuLimit, Crashed, InputError
-from autotts.evaluation import Evaluator, Program, Protocol, clusters_of, shipped
+from autotts.evaluation import EnvironmentResult, Evaluator, Program, Protocol, clusters_of, shipped
 from autotts.evaluation.statistics import Scores, gain_at_matched_tokens
-from autotts.traces import compare, measure, reference_results, reject_text
+from autotts.traces import Evidence, compare, measured, reject_text
 from autotts.traces.compare import matched
 from autotts.traces.measure import scores_of
 from tests.naive import ENVIRONMENTS, close
@@ -29,9 +29,15 @@ def evaluator() -> Iterator[Evaluator]:
         yield made
 
 
+def measure(evaluator: Evaluator, program: Program, reference: list[EnvironmentResult], name: str = "cmc") -> Evidence:
+    results = evaluator.run(program, PROTOCOL)
+    names = (program.name or program.id, name)
+    return measured(evaluator.environments, results, reference, PROTOCOL, names=names)[0]
+
+
 def test_a_draft_is_measured_as_every_program_is(evaluator: Evaluator) -> None:
-    reference = reference_results(evaluator, PROTOCOL)
-    found = measure(evaluator, shipped("asc"), reference, PROTOCOL)
+    reference = evaluator.run(shipped("cmc"), PROTOCOL)
+    found = measure(evaluator, shipped("asc"), reference)
     results = evaluator.run(shipped("asc"), PROTOCOL)
     gain = gain_at_matched_tokens(
         scores_of(ENVIRONMENTS, PROTOCOL.betas, results), scores_of(ENVIRONMENTS, PROTOCOL.betas, reference)
@@ -46,7 +52,7 @@ def test_a_draft_is_measured_as_every_program_is(evaluator: Evaluator) -> None:
     assert f"can resolve ± {100 * gain.resolution:.1f} points at 95 %" in text
     assert f"p = {gain.sign_flip_p:.3f}" in text and "q" in text and "By environment: tiny/tiny" in text
     assert "Spending falls" not in text
-    same = measure(evaluator, shipped("cmc"), reference, PROTOCOL).text()
+    same = measure(evaluator, shipped("cmc"), reference).text()
     assert "Gain over cmc at matched tokens: +0.00 ± 0.00" in same
 
 
@@ -61,12 +67,12 @@ def solve(episode, knobs):
 
 
 def test_falling_spending_and_rejects_are_told(evaluator: Evaluator) -> None:
-    reference = reference_results(evaluator, PROTOCOL, "sc")
-    found = measure(evaluator, Program.from_source(FALLING, "falling"), reference, PROTOCOL, name="sc").text()
+    reference = evaluator.run(shipped("sc"), PROTOCOL)
+    found = measure(evaluator, Program.from_source(FALLING, "falling"), reference, name="sc").text()
     assert "Spending falls although β rises between β = 0 and 0.3" in found
     bad = FALLING.replace("[0]", "[9]")
     with pytest.raises(Crashed) as caught:
-        measure(evaluator, Program.from_source(bad), reference, PROTOCOL)
+        measure(evaluator, Program.from_source(bad), reference)
     assert reject_text(caught.value, bad).splitlines() == [
         "Crashed",
         "  line 7: return episode.probe(i)[9]",

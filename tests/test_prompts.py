@@ -332,4 +332,5 @@ def test_no_word_of_a_figure_in_what_is_always_said(shipped: Prompts) -> None:
 
 def test_examples_are_programs() -> None:
     for program in (REFERENCE, FIRST, SECOND, replace(FIRST, idea="x")):
-        ast.parse(program.source)
+        defined = {node.name for node in ast.parse(program.source).body if isinstance(node, ast.FunctionDef)}
+        assert defined == {"schedule", "solve"}

@@ -10,14 +10,14 @@ from autotts.agents._base import Context, Proposal
 from autotts.agents.calling import Caller
 from autotts.agents.models import Model, NoTools
 from autotts.agents.prices import Prices
-from autotts.agents.session import SessionLimits, propose_in_session
+from autotts.agents.session import propose_in_session
 from autotts.agents.single import propose_single
 from autotts.errors import InputError
 from autotts.prompts import Prompts
 
 __all__ = ["ModelAgent"]
 
-_OF_SESSIONS = {"system", "session"}
+_OF_SESSIONS = {"system", "session", "left", "nudge"}
 """Templates of a session; what else there is belongs to single prompts."""
 
 
@@ -46,9 +46,9 @@ class ModelAgent:
         if settings.mode == "auto" and context.purse.templates() - _OF_SESSIONS:
             self._tools = False  # before it was interrupted, this slot was without them: its answers fit nothing else
         if settings.mode != "single" and (self._tools or settings.mode == "session"):
-            limits = SessionLimits(settings.session_turns, settings.answer_tokens)
             try:
-                return propose_in_session(caller, self._prompts, context, limits)
+                turns, most = settings.session_turns, settings.answer_tokens
+                return propose_in_session(caller, self._prompts, context, turns, most)
             except NoTools as error:
                 if settings.mode == "session":
                     raise InputError(

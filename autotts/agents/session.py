@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from autotts.agents._base import Context, Proposal
 from autotts.agents.answers import read_program
 from autotts.agents.briefing import best_of, plateaued, reference_of, shown, tried
@@ -13,7 +11,7 @@ from autotts.agents.tools import Toolbox, ToolFailure
 from autotts.errors import AgentError, LimitReached, NotSubmitted, Refused
 from autotts.prompts import Prompt, Prompts
 
-__all__ = ["SessionLimits", "propose_in_session"]
+__all__ = ["propose_in_session"]
 
 NUDGES = 2
 """Turns without a tool call or a program after which a session is over."""
@@ -22,50 +20,39 @@ MOST_CALLS = 32
 """Calls of one reply that are done."""
 
 
-@dataclass(frozen=True)
-class SessionLimits:
-    """What a session may use.
-
-    Attributes:
-        turns: answers of the model.
-        max_tokens: of one answer.
-    """
-
-    turns: int
-    max_tokens: int
-
-
 class _Session:
     """One session as it goes on."""
 
-    def __init__(self, caller: Caller, prompts: Prompts, context: Context, limits: SessionLimits) -> None:
+    def __init__(self, caller: Caller, prompts: Prompts, context: Context, turns: int, max_tokens: int) -> None:
         assert context.bench is not None
-        self.caller, self.prompts, self.context, self.limits = caller, prompts, context, limits
+        self.caller, self.prompts, self.context = caller, prompts, context
+        self.most_turns, self.max_tokens = turns, max_tokens
         self.box = Toolbox(context, context.bench)
         self.system = prompts.system()
         self.turns: list[Turn] = []
         self.first = self._start()
+        self.said = [self.system, self.first]  # what was rendered for the next call
         self.nudges = 0
         self.last = ""
 
     def _start(self) -> Prompt:
-        context, limits, prompts = self.context, self.limits, self.prompts
+        context, prompts = self.context, self.prompts
         reference, history = shown(reference_of(context)), tried(context.candidates)
         tools = [(tool.name, tool.description) for tool in self.box.tools()]
         # On a plateau every other session starts from nothing that is there.
         afresh = plateaued(context) and context.number % 2 == 0
         best = [] if afresh else [shown(c) for c in best_of(context, 4)]
         seconds = round(self.caller.seconds_left)
-        return prompts.session(reference, best, history, tools, limits.turns, self.caller.tokens_left, seconds, afresh)
+        left = self.most_turns, self.caller.tokens_left, seconds
+        return prompts.session(reference, best, history, tools, *left, afresh)
 
     def run(self) -> Proposal:
         """Until something is submitted, or a limit is reached."""
         self.turns = [Turn(self.first.text)]
-        said = self.first
-        new, why = f"{self.system.text}\n{said.text}", "its turns were used"
-        for turn in range(self.limits.turns):
+        new, why = f"{self.system.text}\n{self.first.text}", "its turns were used"
+        for turn in range(self.most_turns):
             try:
-                reply = self._ask(new, said)
+                reply = self._ask(new)
             except LimitReached:
                 if not self.box.drafts:
                     raise
@@ -78,9 +65,7 @@ class _Session:
                 break
             self.last = reply.text or self.last
             self.turns[-1] = Turn(self.turns[-1].text, self.turns[-1].results, reply)
-            if reply.stop == "refusal":
-                raise Refused(f"the model declined: {reply.text.strip()[:200] or 'it gave no reason'}")
-            ended = self._answer(reply, self.limits.turns - turn - 1)
+            ended = self._answer(reply, self.most_turns - turn - 1)
             if self.box.submitted is not None:
                 return self._proposal(self.box.submitted, "")
             if ended:
@@ -92,15 +77,17 @@ class _Session:
             raise NotSubmitted(f"no program was submitted, and none measured: {why}")
         return self._proposal(best, f"(not submitted: {why}; the best measured draft was taken)\n")
 
-    def _ask(self, new: str, said: Prompt) -> Reply:
-        tools = self.box.tools()
-        request = Request(self.system.text, tuple(self.turns), tools, self.limits.max_tokens)
-        templates = {self.system.name: self.system.hash, said.name: said.hash}
-        return self.caller.ask(request, new, templates if len(self.turns) == 1 else {})
+    def _ask(self, new: str) -> Reply:
+        request = Request(self.system.text, tuple(self.turns), self.box.tools(), self.max_tokens)
+        reply = self.caller.ask(request, new, {prompt.name: prompt.hash for prompt in self.said})
+        if reply.stop == "refusal":
+            raise Refused(f"the model declined: {reply.text.strip()[:200] or 'it gave no reason'}")
+        return reply
 
     def _answer(self, reply: Reply, turns_left: int) -> str:
         """Do what the reply wants and add the next turn; why the session is over, "" while it goes on."""
         left = self.prompts.left(turns_left, self.caller.tokens_left, round(self.caller.seconds_left))
+        self.said = [left]
         if reply.calls:
             results = []
             for number, call in enumerate(reply.calls):
@@ -122,7 +109,9 @@ class _Session:
             self.nudges += 1
             if self.nudges > NUDGES:
                 return f"it called no tool in {self.nudges} turns ({error})"
-            self.turns.append(Turn(f"{error}\n\n{self.prompts.nudge().text}\n{left.text}"))
+            nudge = self.prompts.nudge()
+            self.said = [nudge, left]
+            self.turns.append(Turn(f"{error}\n\n{nudge.text}\n{left.text}"))
             return ""
 
     def _refused(self, number: int) -> str:
@@ -137,11 +126,16 @@ class _Session:
         return Proposal(source, self.box.parents, f"{note}{self.last}", self.first.text)
 
 
-def propose_in_session(caller: Caller, prompts: Prompts, context: Context, limits: SessionLimits) -> Proposal:
+def propose_in_session(caller: Caller, prompts: Prompts, context: Context, turns: int, max_tokens: int) -> Proposal:
     """A program from a session.
+
+    Args:
+        caller, prompts, context: whom to ask, by which words, about what.
+        turns: answers of the model that it may have.
+        max_tokens: of one answer.
 
     Raises:
         AgentError: the session ended without a program.
         LimitReached: the run's budget was used before a draft was measured.
     """
-    return _Session(caller, prompts, context, limits).run()
+    return _Session(caller, prompts, context, turns, max_tokens).run()

@@ -111,11 +111,13 @@ def _print(found: Evidence, as_json: bool) -> None:
     type=click.IntRange(1),
     default=None,
     metavar="LINE",
-    help="Run again, a line's prunes ignored.",
+    help="Run again, this line's prunes ignored and its waves longer.",
 )
 @_evidence(program=True)
 def credit(bench: Bench, program: Any, source: bool, overridden: int | None) -> Evidence:
     """Which line of PROGRAM wins, which loses, which only spends."""
+    if overridden is not None and source:
+        raise InputError("--source and --override give different tables; ask for one at a time")
     if overridden is not None:
         return bench.overridden(program, overridden)
     if not source:

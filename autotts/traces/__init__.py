@@ -11,7 +11,7 @@ from autotts.traces.compare import compare
 from autotts.traces.difficulty import difficulty
 from autotts.traces.features import BRANCH_FEATURES, FEATURE_HELP, STATE_FEATURES
 from autotts.traces.lineage import lineage
-from autotts.traces.measure import measure, reference_results, reject_text
+from autotts.traces.measure import measured, reject_text
 from autotts.traces.states import states
 
 __all__ = [
@@ -32,9 +32,8 @@ __all__ = [
     "failures",
     "gutter",
     "lineage",
-    "measure",
+    "measured",
     "overridden",
-    "reference_results",
     "reject_text",
     "states",
     "timeline",

@@ -10,9 +10,6 @@ from autotts.traces._table import Cell, Evidence
 
 __all__ = ["lineage"]
 
-ID = 10
-"""Digits of a hash that make an id."""
-
 
 class Entry(Protocol):
     """A program of a search: one of the archive's list, or one that an agent was told of."""
@@ -36,7 +33,7 @@ def lineage(entries: Iterable[Entry], id_: str) -> Evidence:
 
     Args:
         entries: all that are known; of one that is there twice the first counts.
-        id_: the program's id.
+        id_: the program's id; all ids are as long, and hashes begin with them.
 
     Raises:
         InputError: it is not among them.
@@ -54,8 +51,8 @@ def lineage(entries: Iterable[Entry], id_: str) -> Evidence:
             continue
         seen.add(at)
         rows.append(_row("itself" if not depth else f"parent {depth}", known[at]))
-        queue += [(parent[:ID], depth + 1) for parent in known[at].parents]
-    rows += [_row("child", e) for e in known.values() if id_ in [parent[:ID] for parent in e.parents]]
+        queue += [(parent[: len(id_)], depth + 1) for parent in known[at].parents]
+    rows += [_row("child", e) for e in known.values() if any(parent.startswith(id_) for parent in e.parents)]
     columns = ("relation", "program", "gain, points", "agent", "outcome", "idea")
     return Evidence(f"Lineage of {id_}", columns, tuple(rows))
 

@@ -11,12 +11,9 @@ from autotts.errors import ProgramError
 from autotts.evaluation import (
     Curve,
     EnvironmentResult,
-    Evaluator,
-    Program,
     Protocol,
     clusters_of,
     falling_pairs,
-    shipped,
 )
 from autotts.evaluation.statistics import Envelope, Gain, Scores, gain_at_matched_tokens, mean_curve
 from autotts.replay import Environment
@@ -25,11 +22,9 @@ from autotts.traces._table import Cell, Evidence
 
 __all__ = [
     "gain_lines",
-    "measure",
     "measured",
     "names_of_clusters",
     "points",
-    "reference_results",
     "reject_text",
     "scores_of",
 ]
@@ -38,48 +33,6 @@ CARRIERS = 6
 """Questions that are named as carrying a gain."""
 
 Floats = NDArray[np.float64]
-
-
-def reference_results(evaluator: Evaluator, protocol: Protocol, name: str = "cmc") -> list[EnvironmentResult]:
-    """Screening episodes of a shipped controller, to be kept by whoever measures more than one draft.
-
-    Raises:
-        ProgramError: how it ended.
-    """
-    return evaluator.run(shipped(name), protocol)
-
-
-def measure(
-    evaluator: Evaluator,
-    program: Program,
-    reference: Sequence[EnvironmentResult],
-    protocol: Protocol,
-    *,
-    reference_betas: Sequence[float] | None = None,
-    name: str = "cmc",
-) -> Evidence:
-    """Run screening episodes of a program and compare it with a reference on the same episodes.
-
-    Args:
-        evaluator: runs the program, on its environments.
-        program: the draft.
-        reference: the reference's results on the same environments and seeds.
-        protocol: β and seeds of the draft.
-        reference_betas: the reference's β; None for those of the protocol.
-        name: the reference's name.
-
-    Raises:
-        InputError: the reference was run on other environments, or spends nothing.
-        ProgramError: how the program ended; see `reject_text`.
-    """
-    return measured(
-        evaluator.environments,
-        evaluator.run(program, protocol),
-        reference,
-        protocol,
-        reference_betas=reference_betas,
-        names=(program.name or program.id, name),
-    )[0]
 
 
 def measured(
@@ -91,7 +44,19 @@ def measured(
     reference_betas: Sequence[float] | None = None,
     names: tuple[str, str] = ("draft", "cmc"),
 ) -> tuple[Evidence, Gain]:
-    """What `measure` tells of results that are there already, and the gain by itself; see there."""
+    """What screening results of a program say beside a reference's on the same episodes, and the gain by itself.
+
+    Args:
+        environments: what both were run on.
+        results: of the program.
+        reference: of the reference, on the same seeds.
+        protocol: β and seeds of the program's results.
+        reference_betas: the reference's β; None for those of the protocol.
+        names: of the program and of the reference.
+
+    Raises:
+        InputError: the reference was run on other environments, or spends nothing.
+    """
     ours = scores_of(environments, protocol.betas, results)
     theirs = scores_of(environments, reference_betas or protocol.betas, reference)
     gain, name = gain_at_matched_tokens(ours, theirs), names[1]
