@@ -45,10 +45,8 @@ def measured(archive: Archive, n: int, rng: random.Random) -> tuple[float, ...]:
     edge = archive.front("r")
     times.append(time.perf_counter())
     holders = sorted({p.id for p in edge})
-    uses = archive.uses("r", holders)
-    entries = [Entry(h, tuple(p for p in edge if p.id == h), uses=uses[h]) for h in holders]
+    entries = [Entry(h, tuple(p for p in edge if p.id == h)) for h in holders]
     parents = ParetoSelector(tolerance=0.01).parents(entries, rng, 2)
-    archive.best("r", 16)
     times.append(time.perf_counter())
     mine = fill(archive, n, rng, parents)
     times.append(time.perf_counter())

@@ -372,16 +372,22 @@ def test_a_run_whose_files_are_gone_says_so(here: Path) -> None:
 
 
 def as_version_2(path: Path) -> None:
-    """What version 3 added is taken out, and the last slot is left undecided."""
+    """What versions 3 and 4 added is taken out, and the last slot is left undecided."""
     with sqlite3.connect(path) as connection:
         config = json.loads(connection.execute("SELECT config FROM run").fetchone()[0])
         config["agent"] = config.pop("agents")[0]
         del config["settings"], config["budget"]
         undecided = "outcome=NULL, message='', line=NULL, place='', program=NULL, stage='', gain=NULL, gain_se=NULL"
         connection.execute("UPDATE run SET state='interrupted', config=?", (json.dumps(config),))
-        connection.execute(f"UPDATE proposal SET {undecided}, isolation='', detail='{{}}' WHERE round=2")
-        connection.execute("DROP TABLE call")
-        connection.execute("ALTER TABLE run DROP COLUMN seconds")
+        connection.execute(f"UPDATE proposal SET {undecided}, isolation='' WHERE round=2")
+        gone = ("seconds", "spent_tokens", "spent_picodollars", "unpriced_calls")
+        connection.executescript(
+            "DROP TABLE call; DROP INDEX program_by_fingerprint; ALTER TABLE program DROP COLUMN fingerprint;"
+            + "".join(f"ALTER TABLE run DROP COLUMN {name};" for name in gone)
+            + "ALTER TABLE run ADD COLUMN note; ALTER TABLE proposal ADD COLUMN detail; CREATE TABLE parent (run);"
+            + "".join(f"ALTER TABLE evaluation ADD COLUMN {name};" for name in ("outcome", "message", "line"))
+            + "CREATE INDEX proposal_by_gain ON proposal (run, gain);"
+        )
         connection.execute("UPDATE archive_schema SET version=2")
     connection.close()
 

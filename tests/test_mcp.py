@@ -91,7 +91,7 @@ def state(cwd: Path) -> str:
 
 def pending(cwd: Path) -> bool:
     with Archive(str(cwd / "a.db"), create=False) as archive:
-        return bool(archive.pending("r"))
+        return any(proposal.verdict is None for proposal in archive.proposals("r"))
 
 
 async def until_pending(cwd: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import sqlalchemy as sa
 
 from autotts.archive import rows
@@ -19,9 +21,10 @@ class Calls(Database):
         """Write a call down before it is sent: from now on what it may cost is spent."""
         with self._writing() as connection:
             connection.execute(sa.insert(tables.call).values(**rows.call_row(call), **{CLOCK: now()}))
+            _count(connection, call.run, rows.spent_by(call.tokens, call.cost))
 
     def end_call(self, call: Call) -> None:
-        """Say how a call ended, and what it really cost.
+        """Say how a call ended, and what it really cost, which replaces what it might have.
 
         Raises:
             ArchiveError: it was not begun, or has ended before.
@@ -29,11 +32,18 @@ class Calls(Database):
         t = tables.call
         key = (t.c.run == call.run, t.c.round == call.round, t.c.slot == call.slot, t.c.number == call.number)
         with self._writing() as connection:
-            done = connection.execute(sa.update(t).where(*key, t.c.outcome == "").values(**rows.call_row(call)))
-            if done.rowcount != 1:
+            begun = connection.execute(sa.select(t.c.tokens, t.c.cost).where(*key, t.c.outcome == "")).first()
+            if begun is None:
                 raise ArchiveError(
                     f"{self.name}: call {call.number} of {call.run} {call.round}.{call.slot} is not open"
                 )
+            connection.execute(sa.update(t).where(*key).values(**rows.call_row(call)))
+            reserved = rows.spent_by(begun.tokens, begun.cost)
+            _count(
+                connection,
+                call.run,
+                {name: n - reserved[name] for name, n in rows.spent_by(call.tokens, call.cost).items()},
+            )
 
     def calls(self, run: str, round: int | None = None, slot: int | None = None, *, texts: bool = True) -> list[Call]:
         """Calls of a run, or of one slot, in order; without prompts and replies where only figures are wanted."""
@@ -47,8 +57,13 @@ class Calls(Database):
 
     def spent(self, run: str) -> tuple[int, float, int]:
         """(tokens, dollars of known price, calls whose price is unknown) of a run, calls under way at their most."""
-        t = tables.call
-        unknown = sa.func.sum(sa.case((t.c.cost.is_(None), 1), else_=0))
-        tokens, cost = sa.func.sum(t.c.tokens).label("tokens"), sa.func.sum(t.c.cost).label("cost")
-        row = self._first(sa.select(tokens, cost, unknown.label("unknown")).where(t.c.run == run))
-        return (int(row.tokens or 0), float(row.cost or 0.0), int(row.unknown or 0)) if row else (0, 0.0, 0)
+        t = tables.run
+        row = self._first(sa.select(t.c.spent_tokens, t.c.spent_picodollars, t.c.unpriced_calls).where(t.c.name == run))
+        return (row.spent_tokens, row.spent_picodollars / rows.PICO, row.unpriced_calls) if row else (0, 0.0, 0)
+
+
+def _count(connection: sa.Connection, run: str, more: Mapping[str, int]) -> None:
+    """Add to the totals of a run."""
+    t = tables.run
+    values = {name: t.c[name] + n for name, n in more.items()}
+    connection.execute(sa.update(t).where(t.c.name == run).values(**values))

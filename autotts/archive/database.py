@@ -11,7 +11,8 @@ from typing import Any, Self
 
 import sqlalchemy as sa
 
-from autotts.archive.schema import ArchiveError, lock_for_writing, metadata, open_engine
+from autotts.archive.engine import lock_for_writing, open_engine
+from autotts.archive.schema import ArchiveError, metadata
 
 __all__ = ["CLOCK", "Database", "now"]
 

@@ -49,6 +49,7 @@ class Program:
         idea: first line of the docstring.
         class_name: the class to drive for a class-style file, None for a program with `schedule` and `solve`.
         name: a shipped name such as `cmc`, "" for everything else.
+        fingerprint: hash of the program's normalised syntax tree, "" where nobody took it.
     """
 
     hash: str
@@ -56,6 +57,7 @@ class Program:
     idea: str = ""
     class_name: str | None = None
     name: str = ""
+    fingerprint: str = ""
 
     @property
     def id(self) -> str:
@@ -79,7 +81,6 @@ class Verdict:
         stage: how far it came: "" (not evaluated), "screen" or "confirm".
         gain, gain_se: gain at matched tokens over the run's reference, None where not evaluated.
         isolation: layers under which it ran.
-        detail: JSON for everything else, deterministic.
     """
 
     outcome: str
@@ -91,7 +92,6 @@ class Verdict:
     gain: float | None = None
     gain_se: float | None = None
     isolation: str = ""
-    detail: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +168,6 @@ class Evaluation:
         digests: 8 bytes a (β, seed) over all actions, in row-major order of (B, S); b"" where not taken.
         knobs: what `schedule` gave at each β.
         isolation: layers under which it ran.
-        outcome, message, line: "ok", or how it ended; sums are then of shape (B, 0).
     """
 
     program: str
@@ -184,9 +183,6 @@ class Evaluation:
     digests: bytes = b""
     knobs: tuple[Mapping[str, float], ...] = ()
     isolation: str = ""
-    outcome: str = "ok"
-    message: str = ""
-    line: int | None = None
 
     @property
     def n_seeds(self) -> int:
@@ -210,7 +206,7 @@ class EnvironmentRef:
     """An environment as a run knows it; enough for figures from the archive alone.
 
     Attributes:
-        hash, name, path: content hash, `model/dataset`, and where it was read from.
+        hash, name: content hash, and `model/dataset`.
         clusters: one key a question; the same question has the same key in every environment.
         sc64_tokens, mean_branch_tokens: the unit of tokens, and the left end of the hypervolume.
         pass_at_1: the floor of the hypervolume.
@@ -220,7 +216,6 @@ class EnvironmentRef:
 
     hash: str
     name: str
-    path: str = ""
     clusters: tuple[str, ...] = ()
     sc64_tokens: float = 0.0
     mean_branch_tokens: float = 0.0
@@ -239,7 +234,6 @@ class Run:
         environments: in order.
         state: "running", "done", "interrupted", ….
         versions: of AutoTTS, Python and what else figures depend on.
-        note: free text.
     """
 
     name: str
@@ -248,7 +242,6 @@ class Run:
     environments: tuple[EnvironmentRef, ...] = ()
     state: str = "running"
     versions: Mapping[str, str] = field(default_factory=dict)
-    note: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,6 +28,8 @@ from autotts.archive.schema import ArchiveError
 
 __all__ = ["dumps"]
 
+PICO = 10**12
+
 ARRAYS = ("right", "tokens", "sequential_tokens", "branches")
 
 Row = sa.Row[Any]
@@ -56,7 +58,7 @@ def finite(value: float | None) -> float | None:
 
 def program_of(row: Row) -> Program:
     """A row of `program`."""
-    return Program(row.hash, row.source, row.idea, row.class_name, row.name)
+    return Program(row.hash, row.source, row.idea, row.class_name, row.name, row.fingerprint)
 
 
 def verdict_row(verdict: Verdict) -> dict[str, Any]:
@@ -71,7 +73,6 @@ def verdict_row(verdict: Verdict) -> dict[str, Any]:
         "gain": finite(verdict.gain),
         "gain_se": finite(verdict.gain_se),
         "isolation": verdict.isolation,
-        "detail": dumps(verdict.detail),
     }
 
 
@@ -109,7 +110,6 @@ def proposal_of(row: Row) -> Proposal:
             row.gain,
             row.gain_se,
             row.isolation,
-            json.loads(row.detail),
         )
     parents = tuple(json.loads(row.parents))
     usage = json.loads(row.usage)
@@ -123,6 +123,16 @@ def call_row(call: Call) -> dict[str, Any]:
     values = asdict(call)
     values.update(prompt=clean(call.prompt), outcome=clean(call.outcome), reply=clean(call.reply))
     return {**values, "templates": dumps(call.templates), "usage": dumps(call.usage), "cost": finite(call.cost)}
+
+
+def spent_by(tokens: int, cost: float | None) -> dict[str, int]:
+    """What a call adds to the totals of its run.
+
+    Whole picodollars, because a sum of them is the same in any order and comes out even when a part is taken back.
+    """
+    known = finite(cost)
+    picodollars = 0 if known is None else round(known * PICO)
+    return {"spent_tokens": tokens, "spent_picodollars": picodollars, "unpriced_calls": int(known is None)}
 
 
 def call_of(row: Row) -> Call:
@@ -155,11 +165,10 @@ def evaluation_row(evaluation: Evaluation) -> dict[str, Any]:
     """All columns of `evaluation`."""
     row: dict[str, Any] = {
         name: getattr(evaluation, name)
-        for name in ("program", "environment", "protocol", "source", "digests", "isolation", "outcome", "line")
+        for name in ("program", "environment", "protocol", "source", "digests", "isolation")
     }
     row.update({name: pack(getattr(evaluation, name)) for name in ARRAYS})
     row.update({name: dumps(getattr(evaluation, name)) for name in ("betas", "seeds", "knobs")})
-    row["message"] = clean(evaluation.message)
     return row
 
 
@@ -183,9 +192,6 @@ def evaluation_of(row: Row) -> Evaluation:
         digests=bytes(row.digests),
         knobs=tuple(json.loads(row.knobs)),
         isolation=row.isolation,
-        outcome=row.outcome,
-        message=row.message,
-        line=row.line,
         **arrays,
     )
 
@@ -199,7 +205,6 @@ def run_row(run: Run) -> dict[str, Any]:
         "environments": dumps([asdict(e) for e in run.environments]),
         "state": run.state,
         "versions": dumps(run.versions),
-        "note": clean(run.note),
     }
 
 
@@ -212,7 +217,7 @@ def run_of(row: Row) -> Run:
     """A row of `run`."""
     environments = tuple(map(_environment_of, json.loads(row.environments)))
     config, versions = json.loads(row.config), json.loads(row.versions)
-    return Run(row.name, int(row.seed), config, environments, row.state, versions, row.note)
+    return Run(row.name, int(row.seed), config, environments, row.state, versions)
 
 
 def point_of(row: Row) -> Point:

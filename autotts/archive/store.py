@@ -8,7 +8,7 @@ counted numbers: the same search gives the same rows whatever the clock says. `c
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 import sqlalchemy as sa
@@ -52,11 +52,8 @@ class Archive(Calls):
         with self._writing() as connection:
             if connection.execute(sa.select(t.c.hash).where(t.c.hash == program.hash)).first():
                 return Added.DUPLICATE
-            values = {"source": program.source, "idea": rows.clean(program.idea), "class_name": program.class_name}
-            number = _next(connection, t.c.number)
-            connection.execute(
-                sa.insert(t).values(hash=program.hash, number=number, name=program.name, agent=agent, **values)
-            )
+            values = {**asdict(program), "idea": rows.clean(program.idea), "agent": agent}
+            connection.execute(sa.insert(t).values(**values, number=_next(connection, t.c.number)))
         return Added.ADDED
 
     def added(self) -> list[str]:
@@ -130,11 +127,10 @@ class Archive(Calls):
         taken = {row.name for row in self._all(sa.select(tables.run.c.name))}
         return next(name for n in range(1, len(taken) + 2) if (name := f"{prefix}-{n}") not in taken)
 
-    def set_run_state(self, name: str, state: str, note: str | None = None) -> None:
-        """Change a run's state, and its note where one is given."""
-        values = {"state": state} | ({} if note is None else {"note": rows.clean(note)})
+    def set_run_state(self, name: str, state: str) -> None:
+        """Change a run's state."""
         with self._writing() as connection:
-            connection.execute(sa.update(tables.run).where(tables.run.c.name == name).values(**values))
+            connection.execute(sa.update(tables.run).where(tables.run.c.name == name).values(state=state))
 
     def add_seconds(self, name: str, seconds: float) -> float:
         """Count time that a run has taken; all of it so far."""
@@ -154,10 +150,6 @@ class Archive(Calls):
             ).first():
                 return Added.DUPLICATE
             connection.execute(sa.insert(t).values(**rows.proposal_row(proposal)))
-            key = {"run": proposal.run, "round": proposal.round, "slot": proposal.slot}
-            links = [{**key, "position": n, "program": parent} for n, parent in enumerate(proposal.parents)]
-            if links:
-                connection.execute(sa.insert(tables.parent), links)
         return Added.ADDED
 
     def commit_slot(
@@ -222,12 +214,6 @@ class Archive(Calls):
         row = self._first(sa.select(tables.proposal).where(*_slot(run, round, slot)))
         return rows.proposal_of(row) if row else None
 
-    def pending(self, run: str) -> list[Proposal]:
-        """Proposals that have an answer but no verdict, by (round, slot): what a resumed run does first."""
-        t = tables.proposal
-        query = sa.select(t).where(t.c.run == run, t.c.outcome.is_(None)).order_by(t.c.round, t.c.slot)
-        return [rows.proposal_of(row) for row in self._all(query)]
-
     def outcomes(self, run: str) -> dict[str, int]:
         """How many decided proposals of a run ended in each outcome."""
         t = tables.proposal
@@ -240,7 +226,7 @@ class Archive(Calls):
         if run is None:
             for row in self._all(sa.select(p.c.hash, p.c.idea, p.c.agent).where(p.c.agent != "").order_by(p.c.number)):
                 yield Listed(row.hash, row.idea, row.agent, (), "", None, None, "ok")
-        columns = [c for c in t.c if c.name not in ("source", "prompt", "answer", "usage", "detail")]
+        columns = [c for c in t.c if c.name not in ("source", "prompt", "answer", "usage")]
         query = sa.select(*columns, p.c.idea).join_from(t, p, t.c.program == p.c.hash, isouter=True)
         for name in [run] if run is not None else [r.name for r in self.runs()]:
             at = (-1, -1)
@@ -251,24 +237,6 @@ class Archive(Calls):
                 if len(page) < _PAGE:
                     break
                 at = (page[-1].round, page[-1].slot)
-
-    def best(self, run: str, n: int = 1) -> list[tuple[str, float, float | None]]:
-        """(program hash, gain, its standard error) of the n highest gains of a run."""
-        t = tables.proposal
-        query = sa.select(t.c.program, t.c.gain, t.c.gain_se).where(t.c.run == run, t.c.gain.is_not(None))
-        query = query.where(t.c.program.is_not(None)).order_by(t.c.gain.desc(), t.c.round, t.c.slot).limit(n)
-        return [(row.program, row.gain, row.gain_se) for row in self._all(query)]
-
-    def uses(self, run: str, programs: Iterable[str]) -> dict[str, int]:
-        """How often each of these programs was a parent in the run."""
-        t = tables.parent
-        wanted = list(dict.fromkeys(programs))
-        result = dict.fromkeys(wanted, 0)
-        for start in range(0, len(wanted), _PAGE):
-            few = wanted[start : start + _PAGE]
-            query = sa.select(t.c.program, _HOW_MANY).where(t.c.run == run, t.c.program.in_(few))
-            result.update({row.program: row.how_many for row in self._all(query.group_by(t.c.program))})
-        return result
 
     # evaluations
 
@@ -292,12 +260,6 @@ class Archive(Calls):
         query = query.where(t.c.protocol == protocol, t.c.source == source)
         found = {row.environment: rows.evaluation_of(row) for row in self._all(query)}
         return {name: found[name] for name in wanted if name in found}
-
-    def evaluations(self, program: str) -> list[Evaluation]:
-        """All evaluations of a program, in the order of their keys."""
-        t = tables.evaluation
-        query = sa.select(t).where(t.c.program == program).order_by(t.c.source, t.c.protocol, t.c.environment)
-        return [rows.evaluation_of(row) for row in self._all(query)]
 
     # front
 
