@@ -161,7 +161,7 @@ def test_a_step_that_failed_asks_nobody_again(tmp_path: Path, monkeypatch: pytes
         while search.place != (1, 0):
             search.step()
         with monkeypatch.context() as patched, pytest.raises(SandboxError):
-            patched.setattr(search.evaluator, "run", fails)
+            patched.setattr(search.evaluator, "play", fails)
             search.step()
         search.step()
         assert search.candidates[-1].outcome == "ok" and search.place is None
@@ -174,7 +174,7 @@ def test_a_baseline_that_all_is_measured_by_is_tried_again(tmp_path: Path, monke
 
     with small_search(tmp_path / "a.db", [MockAgent([good(1)])]) as search:
         with monkeypatch.context() as patched, pytest.raises(AutoTTSError, match=r"the baseline cmc.*WallTimeout"):
-            patched.setattr(search.evaluator, "run", slow)
+            patched.setattr(search.evaluator, "play", slow)
             search.go()
         assert search.archive.run("run-1").state == "interrupted"
     with small_search(tmp_path / "a.db", [MockAgent([good(1)])]) as search:

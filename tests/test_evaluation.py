@@ -70,8 +70,9 @@ def test_table_and_host_episodes_agree_in_everything(name: str, kappa: int) -> N
         overrides = {knob: 8}
     protocol = Protocol(protocol.betas, protocol.seeds, overrides)
     with Evaluator([environment]) as evaluator:
-        (screened,) = evaluator.run(shipped(name), protocol)
-        (confirmed,) = evaluator.confirm(shipped(name), protocol, [screened], protocol)
+        work = evaluator.begin(shipped(name), protocol)
+        (screened,) = evaluator.play(work)
+        (confirmed,) = evaluator.confirm(work, protocol, [screened])
     for field in ("right", "tokens", "sequential_tokens", "branches", "digests"):
         assert np.array_equal(getattr(screened, field), getattr(confirmed, field)), field
     assert (screened.sequential_tokens <= screened.tokens).all()
@@ -109,20 +110,22 @@ def test_a_violation_names_line_and_advice() -> None:
 class TwoFaced(Evaluator):
     """Confirms another program than it screens: what a program with a second personality looks like."""
 
-    def run(self, program: Program, protocol: Protocol, source: Any = "screen", progress: Any = None) -> Any:
-        return super().run(shipped("asc") if source == "confirm" else program, protocol, source, progress)
+    def play(self, work: Any, source: Any = "screen", progress: Any = None, only: Any = None) -> Any:
+        other = self.begin(shipped("asc"), work.protocol) if source == "confirm" else work
+        return super().play(other, source, progress, only)
 
 
 def test_screening_and_confirming_must_agree_action_by_action() -> None:
     protocol = Protocol((0.5,), (0, 1))
     with TwoFaced([small_environment()]) as evaluator:
-        screened = evaluator.run(shipped("sc"), protocol)
+        work = evaluator.begin(shipped("sc"), protocol)
+        screened = evaluator.play(work)
         with pytest.raises(LookAhead, match=r"β=0\.5"):
-            evaluator.confirm(shipped("sc"), protocol, screened, protocol)
+            evaluator.confirm(work, protocol, screened)
         for result in screened:
             result.digests[:] += 1
         with pytest.raises(Nondeterministic):
-            evaluator.confirm(shipped("sc"), protocol, screened, protocol)
+            evaluator.confirm(work, protocol, screened)
 
 
 def test_betas() -> None:
@@ -174,7 +177,7 @@ def test_a_refused_return_has_its_line() -> None:
         more = {"worlds": [prepared.host_world], "episodes": [[0, 16]]}
         with pytest.raises(InadmissibleAction) as caught, evaluator._spawn(Program(late), Limits()) as child:
             work = Work(Program(late), Protocol((0.5,), (0,)))
-            work.start(child, work.job([0.5], mode="host", **more))
+            work.compiled(child, work.job([0.5], mode="host", **more))
             child.recv()
             with evaluator._referees.one() as referee:
                 referee.serve(child, [(0, 0, 0)])

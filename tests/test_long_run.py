@@ -74,8 +74,8 @@ def outcome(evaluator: Evaluator, source: str) -> tuple[str, str]:
     """How it ended, and a digest of all its figures: kept whole, they alone would make the memory grow."""
     program = Program.from_source(source)
     try:
-        screened = evaluator.run(program, SCREEN)
-        (r,) = evaluator.confirm(program, CONFIRM, screened, SCREEN)
+        work = evaluator.begin(program, SCREEN)
+        (r,) = evaluator.confirm(work, CONFIRM, evaluator.play(work))
     except ProgramError as error:
         return error.outcome, ""
     figures = (r.right, r.tokens, r.sequential_tokens, r.branches, r.digests)

@@ -18,7 +18,7 @@ import pytest
 from autotts.agents import Context, Proposal, make_agent
 from autotts.archive import Archive
 from autotts.archive.selection import ParetoSelector
-from autotts.evaluation import EnvironmentResult, Evaluator, Protocol
+from autotts.evaluation import EnvironmentResult, Evaluator
 from autotts.replay import save_environment
 from autotts.search import Config, Event, RoundEnded, Search, SlotEnded, Standing, default_selector, start_run
 from tests.small import small_environment
@@ -60,8 +60,7 @@ def test_the_same_seed_gives_the_same_archive_with_one_worker_and_with_two(world
     assert tokens == sorted(tokens)
 
 
-def test_a_search_that_is_told_to_stop_ends_before_its_next_slot(tmp_path: Path) -> None:
-    """What a Ctrl-C comes to when Python drops its exception."""
+def test_a_search_that_is_told_to_stop_settles_what_it_began(tmp_path: Path) -> None:
     with Archive(str(tmp_path / "a.db")) as archive:
         config = Config(rounds=1, betas=2, seeds=1, screen_seeds=1)
         run = start_run(archive, None, config, [small_environment()])
@@ -71,7 +70,10 @@ def test_a_search_that_is_told_to_stop_ends_before_its_next_slot(tmp_path: Path)
             job.listen = lambda event: job.stop() if isinstance(event, SlotEnded) and event.slot == 1 else None
             with pytest.raises(KeyboardInterrupt):
                 job.go()
-        assert [(p.round, p.slot) for p in archive.proposals(run)] == [(0, 0), (0, 1)]
+            assert job.place is not None and job.place[0] == 0
+        found = list(archive.proposals(run))
+        assert 2 <= len(found) < 5 and all(p.verdict is not None for p in found)
+        assert archive.run(run).state == "interrupted"
 
 
 def test_killed_and_resumed_equals_uninterrupted(world: Path) -> None:
@@ -240,20 +242,17 @@ def test_a_program_that_a_person_added_follows_the_baselines(world: Path) -> Non
 
 def test_a_screened_curve_touches_the_front_where_no_confirmed_point_dominates_it() -> None:
     environment = small_environment()
-    protocol = Protocol((0.0, 1.0), (0,))
-    standing = Standing([environment], protocol, protocol)
+    standing = Standing([environment], (0.0, 1.0))
 
     def curve(accuracy: tuple[int, int], tokens: tuple[int, int]) -> EnvironmentResult:
         right, spent = (np.tile(np.array([values]).T, (1, 6)) for values in (accuracy, tokens))
         return EnvironmentResult(right, spent, spent, spent, np.zeros((2, 1), np.uint64), ({}, {}), 1)
 
     held = curve((0, 1), (100, 200))
-    for source in ("screen", "confirm"):
-        standing.take("held", "cmc", source, {environment.hash: held})
-    standing.take("screened", "", "screen", {environment.hash: curve((1, 1), (50, 60))})  # not confirmed: holds nothing
+    standing.take("held", "cmc", (0.0, 0.0), [held], [held])
     for accuracy, tokens, touches in (
         ((0, 1), (100, 200), False),
         ((0, 1), (99, 300), True),
         ((0, 1), (300, 150), True),
     ):
-        assert standing.could_touch_front(standing.scores([curve(accuracy, tokens)])) is touches
+        assert standing.edge.is_touched(standing.points("new", [curve(accuracy, tokens)])) is touches

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import random
 from collections import Counter
+from collections.abc import Sequence
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from autotts.archive.pareto import Point
-from autotts.archive.selection import SELECTORS, BestOfN, Entry, ParetoSelector, Sequential, make_selector
+from autotts.archive.pareto import Point, exclusive_hypervolume
+from autotts.archive.selection import SELECTORS, BestOfN, Entry, ParetoSelector, Selector, Sequential, make_selector
+from autotts.archive.selection.pareto import KEPT
 from autotts.errors import InputError
+from autotts.testing.selectors import SelectorConformance
 
 
-def entry(id: str, *curve: tuple[float, float], gain: float | None = None, uses: int = 0) -> Entry:
+def entry(id: str, *curve: tuple[float, float], gain: float | None = None) -> Entry:
     points = tuple(Point(id, k / 10, tokens, accuracy) for k, (tokens, accuracy) in enumerate(curve))
-    return Entry(id, points, gain, uses=uses)
+    return Entry(id, points, gain)
 
 
 CHEAP = entry("cheap", (1.0, 0.4), gain=0.01)
@@ -24,56 +29,95 @@ POOR = entry("poor", (10.0, 0.3), gain=-0.1)
 ALL = [CHEAP, DEAR, CLOSE, POOR]
 
 
-def draws(selector: ParetoSelector, candidates: list[Entry], n: int = 400) -> Counter[str]:
-    return Counter(selector.parents(candidates, random.Random(seed), 1)[0] for seed in range(n))
+def told(selector: Selector, entries: Sequence[Entry]) -> Selector:
+    for one in entries:
+        selector.add(one)
+    return selector
+
+
+def draws(selector: Selector, n: int = 400) -> Counter[str]:
+    return Counter(selector.parents(random.Random(seed), 1)[0] for seed in range(n))
 
 
 def test_strict_front_only_without_a_tolerance() -> None:
-    assert set(ParetoSelector().parents(ALL, random.Random(0), 4)) == {"cheap", "dear"}
+    assert set(told(ParetoSelector(), ALL).parents(random.Random(0), 4)) == {"cheap", "dear"}
 
 
 def test_tolerance_lets_in_what_the_data_cannot_tell_apart() -> None:
-    assert set(ParetoSelector(tolerance=0.03).parents(ALL, random.Random(0), 4)) == {"cheap", "dear", "close"}
+    selector = told(ParetoSelector(tolerance=0.03), ALL)
+    assert set(selector.parents(random.Random(0), 4)) == {"cheap", "dear", "close"}
 
 
 def test_rarely_used_ones_come_more_often() -> None:
-    fresh = draws(ParetoSelector(), [CHEAP, DEAR])
-    tired = draws(ParetoSelector(), [CHEAP, entry("dear", (10.0, 0.8), uses=9)])
-    assert tired["dear"] < fresh["dear"] / 2
+    fresh = draws(told(ParetoSelector(), [CHEAP, DEAR]))
+    selector = told(ParetoSelector(), [CHEAP, DEAR])
+    for _ in range(9):
+        selector.used(["dear", "never heard of"])
+    assert draws(selector)["dear"] < fresh["dear"] / 2
 
 
 def test_same_generator_same_parents_in_any_order_and_no_repeats() -> None:
-    selector = ParetoSelector(tolerance=0.03)
+    one, other = told(ParetoSelector(tolerance=0.03), ALL), told(ParetoSelector(tolerance=0.03), ALL[::-1])
     for seed in range(20):
-        chosen = selector.parents(ALL, random.Random(seed), 3)
-        assert chosen == selector.parents(ALL[::-1], random.Random(seed), 3)
+        chosen = one.parents(random.Random(seed), 3)
+        assert chosen == other.parents(random.Random(seed), 3)
         assert len(set(chosen)) == 3
         assert "poor" not in chosen
 
 
 def test_falls_back_to_the_best_by_gain() -> None:
     candidates = [Entry("a", gain=0.1), Entry("b", gain=0.3), Entry("c")]
-    assert ParetoSelector().parents(candidates, random.Random(0), 2) == ["b", "a"]
-    assert ParetoSelector().parents([], random.Random(0), 2) == []
-    beneath_floor = ParetoSelector(floor=0.9)
-    assert beneath_floor.parents([CHEAP, DEAR], random.Random(0), 1) == ["dear"]
+    assert told(ParetoSelector(), candidates).parents(random.Random(0), 2) == ["b", "a"]
+    assert ParetoSelector().parents(random.Random(0), 2) == []
+    assert told(ParetoSelector(floor=0.9), [CHEAP, DEAR]).parents(random.Random(0), 1) == ["dear"]
 
 
 def test_baselines() -> None:
-    assert BestOfN().parents(ALL, random.Random(0), 2) == []
-    assert Sequential().parents(ALL, random.Random(0), 2) == ["poor", "close"]
+    assert told(BestOfN(), ALL).parents(random.Random(0), 2) == []
+    assert told(Sequential(), ALL).parents(random.Random(0), 2) == ["poor", "close"]
 
 
 @pytest.mark.parametrize("name", sorted(SELECTORS))
-def test_every_strategy_keeps_the_contract(name: str) -> None:
-    selector = make_selector(name)
-    assert selector.name == name
-    for k in range(6):
-        chosen = selector.parents(ALL, random.Random(k), k)
-        assert len(chosen) <= k
-        assert len(set(chosen)) == len(chosen)
-        assert set(chosen) <= {e.id for e in ALL}
-        assert chosen == selector.parents(ALL, random.Random(k), k)
+class TestShipped(SelectorConformance):
+    @pytest.fixture(autouse=True)
+    def _named(self, name: str) -> None:
+        self.name = name
+
+    def make(self) -> Selector:
+        selector = make_selector(self.name)
+        assert selector.name == self.name
+        return selector
+
+
+curves = st.lists(st.tuples(st.integers(1, 30), st.integers(0, 100)), min_size=1, max_size=3)
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.lists(curves, min_size=2 * KEPT + 1, max_size=3 * KEPT), st.integers(0, 9))
+def test_what_is_forgotten_would_have_held_nothing(made: list[list[tuple[int, int]]], seed: int) -> None:
+    """The weights are those of all programs that were ever told, as long as those that matter are few."""
+    entries = [
+        entry(f"p{k}", *((float(tokens), accuracy / 101) for tokens, accuracy in curve)) for k, curve in enumerate(made)
+    ]
+    ends = {"floor": 0.0, "left": 1.0, "right": 40.0}
+    selector = ParetoSelector(**ends)
+    told(selector, entries)
+    held = exclusive_hypervolume([p for e in entries for p in e.points], **ends)
+    chosen = selector.parents(random.Random(seed), len(entries))
+    holders = {name for name, volume in held.items() if volume > 0}
+    assert set(chosen) == holders or not holders
+    assert [held[name] for name in chosen] == sorted((held[name] for name in chosen), reverse=True)
+
+
+def test_a_long_run_keeps_few_and_stays_as_fast() -> None:
+    """Programs that get better and better, most of them near the front for a while."""
+    rng, selector = random.Random(0), ParetoSelector(tolerance=0.02, left=1.0, right=100.0)
+    for k in range(3_000):
+        points = ((1 + 9 * b * rng.random(), (0.3 + 0.4 * k / 3_000) * (0.5 + b / 20)) for b in range(11))
+        selector.add(entry(f"p{k}", *points, gain=rng.random()))
+        if k % 8 == 0:
+            selector.used(selector.parents(random.Random(k), 2))
+    assert len(selector._entries) <= 2 * KEPT + 1
 
 
 def test_unknown_strategy_or_option() -> None:

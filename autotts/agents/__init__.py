@@ -7,6 +7,7 @@ from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any, Literal
 
 from autotts.agents._base import Agent, Candidate, Context, Proposal, Purse
+from autotts.agents.history import History
 from autotts.agents.mock import MockAgent
 from autotts.errors import InputError
 
@@ -17,6 +18,7 @@ __all__ = [
     "Agent",
     "Candidate",
     "Context",
+    "History",
     "MockAgent",
     "Mode",
     "Proposal",

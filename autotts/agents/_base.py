@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Protocol
 
+from autotts.agents.history import History
 from autotts.evaluation import Program
 from autotts.traces.bench import Bench
 
@@ -32,6 +34,7 @@ class Candidate:
         message, line, where: of an outcome that is not "ok".
         points: (β, accuracy from 0 to 1, tokens a question) of its mean curve where it was confirmed.
         class_name: the class to drive for a class-style file, None for a program with `schedule` and `solve`.
+        hash: what the archive keeps the program under, "" where there is none.
     """
 
     id: str
@@ -51,6 +54,7 @@ class Candidate:
     where: str = ""
     points: tuple[tuple[float, float, float], ...] = ()
     class_name: str | None = None
+    hash: str = ""
 
     @property
     def program(self) -> Program:
@@ -109,11 +113,16 @@ class Context:
 
     round: int
     slot: int
-    candidates: tuple[Candidate, ...]
+    candidates: Sequence[Candidate]
     parents: tuple[Candidate, ...]
     number: int = 0
     bench: Bench | None = None
     purse: Purse | None = None
+
+    @cached_property
+    def history(self) -> History:
+        """The candidates, with what makes a long list quick to use."""
+        return self.candidates if isinstance(self.candidates, History) else History(self.candidates)
 
 
 @dataclass(frozen=True)
@@ -139,6 +148,9 @@ class Proposal:
 
 class Agent(Protocol):
     """Writes controller programs. Deterministic given (context, rng) where it calls no model.
+
+    An agent whose attribute `concurrent` is True may be asked for several proposals at a time, from several threads;
+    one without is asked for one after the other.
 
     Attributes:
         name: by which it is stored and asked for.

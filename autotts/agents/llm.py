@@ -29,6 +29,8 @@ class ModelAgent:
         settings: how.
     """
 
+    concurrent = True
+
     def __init__(self, model: Model, settings: Settings) -> None:
         self.name = model.name
         self._model = model

@@ -25,6 +25,8 @@ class ReplayAgent:
         InputError: there is no such run.
     """
 
+    concurrent = True
+
     def __init__(self, archive: Archive | None, recorded: str) -> None:
         elsewhere, _, self._run = recorded.rpartition(":")
         if archive is None and not elsewhere:

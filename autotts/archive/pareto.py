@@ -6,7 +6,16 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-__all__ = ["Point", "Stretch", "exclusive_hypervolume", "front", "hypervolume", "near_front", "stretches"]
+__all__ = [
+    "Point",
+    "Stretch",
+    "exclusive_hypervolume",
+    "front",
+    "hypervolume",
+    "near_front",
+    "relevant",
+    "stretches",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +99,16 @@ def near_front(points: Iterable[Point], tolerance: float) -> list[Point]:
         if point.accuracy >= best - tolerance:
             kept.append(point)
     return kept
+
+
+def relevant(points: Iterable[Point], tolerance: float) -> set[str]:
+    """The programs that the exclusive hypervolumes depend on: near the front, or hidden by a single other program.
+
+    What is in neither set never comes back, whatever is added: fronts only rise.
+    """
+    finite = [p for p in points if math.isfinite(p.tokens) and math.isfinite(p.accuracy)]
+    hidden = _hidden_by_one(sorted(finite, key=_best_first))
+    return {p.id for p in near_front(finite, tolerance)} | {p.id for p in hidden}
 
 
 def hypervolume(

@@ -35,15 +35,22 @@ def limit_options(command: F) -> F:
         max_tokens: int | None,
         max_time: float | None,
         max_proposals: int | None,
+        plateau: int | None,
+        target: float | None,
         **kwargs: Any,
     ) -> Any:
-        return command(*args, budget=Budget(max_cost, max_tokens, max_time, max_proposals), **kwargs)
+        budget = Budget(max_cost, max_tokens, max_time, max_proposals, plateau, target)
+        return command(*args, budget=budget, **kwargs)
 
     ceilings = (
         option("--max-cost", type=FiniteRange(0), default=None, metavar="DOLLARS", help="Of all model calls."),
         option("--max-tokens", type=click.IntRange(0, _MOST), default=None, help="Of all model calls, in and out."),
         max_time_option,
         max_proposals_option,
+        option(
+            "--plateau", type=click.IntRange(1, _MOST), default=None, help="Rounds in a row without a greater gain."
+        ),
+        option("--target", type=FiniteRange(0), default=None, metavar="POINTS", help="A gain that is enough."),
     )
     return _all(ceilings, cast(F, limited))
 

@@ -15,6 +15,7 @@ from rich.table import Table
 
 from autotts.agents import Settings
 from autotts.archive import Archive, stretches
+from autotts.archive.selection import make_selector
 from autotts.cli._agents import limit_options, model_options
 from autotts.cli._common import (
     EMBEDDED,
@@ -37,13 +38,19 @@ from autotts.cli.cost import spending_table
 from autotts.cli.plan import affordable, make_agents, show_plan
 from autotts.errors import AgentDown, InputError, LimitReached
 from autotts.evaluation import MOST_BETAS
-from autotts.search import Budget, Config, Search, open_run, spending, start_run
+from autotts.search import Budget, Config, Search, open_run, spending, start_run, unfinished
 from autotts.ui.plot import front_picture
 from autotts.ui.progress import Mode, clip, make_display, one_line
 
 __all__ = ["resume", "search"]
 
 MOST_SLOTS = 100_000
+MOST_LAG = 100
+ASKERS = 4
+
+askers_option = option(
+    "--askers", type=click.IntRange(1, 1024), default=ASKERS, help="Proposals that are asked for at a time."
+)
 
 display_option = option(
     "--display", type=click.Choice(["rich", "plain", "none"]), default=None, help="[default: rich on a terminal]"
@@ -77,11 +84,30 @@ display_option = option(
     help=f"Of those, for screening.  [default: {Config.screen_seeds}]",
 )
 @option("--betas", type=click.IntRange(2, MOST_BETAS), default=Config.betas, help="Evenly spaced values of β.")
-@option("--run", "run_name", default=None, metavar="NAME", help="The run's name.  [default: run-1, run-2, …]")
+@option(
+    "--selector",
+    default=Config.selector,
+    metavar="NAME",
+    help="Who picks parents: pareto, best_of_n, sequential, or what a package brings.",
+)
+@option(
+    "--lag",
+    type=click.IntRange(0, MOST_LAG),
+    default=Config.lag,
+    help="Rounds that may overlap: a round is asked without having been told of so many before it.",
+)
+@option(
+    "--run",
+    "run_name",
+    default=None,
+    metavar="NAME",
+    help="The run's name.  [default: the last one of these settings that was stopped, or a new one]",
+)
 @equivalence_option
 @model_options
 @limit_options
 @option("--dry-run", is_flag=True, help="Say what the run would ask, cost and take at most, and do nothing.")
+@askers_option
 @workers_option
 @sandbox_options
 @archive_option
@@ -96,11 +122,14 @@ def search(
     seeds: int,
     screen_seeds: int | None,
     betas: int,
+    selector: str,
+    lag: int,
     run_name: str | None,
     equivalence: str | None,
     settings: Settings,
     budget: Budget,
     dry_run: bool,
+    askers: int,
     workers: int,
     isolating: dict[str, Any],
     archive: str,
@@ -117,21 +146,25 @@ def search(
     envs = tuple(map(absolute, env_patterns)) or (EMBEDDED,)
     names = agents or Config.agents
     shape = names, rounds, proposals_per_round, seed, betas, seeds, screen_seeds, envs, equivalence
-    config = Config(*shape, settings=settings, budget=budget)
+    config = Config(*shape, settings=settings, budget=budget, selector=selector, lag=lag)
+    make_selector(selector)
     made = make_agents(names, settings, archive)
     affordable(made, budget)
     if dry_run:
         return show_plan(config, made, as_json)
     environments = load_all(envs, equivalence)
     with Archive(archive) as store:
-        name = start_run(store, run_name, config, environments)
-        return _go(store, name, archive, workers, {**isolating, "budget": budget}, display, as_json)
+        name = start_run(store, run_name or unfinished(store, config), config, environments)
+        options = {**isolating, "budget": budget, "rounds": rounds, "askers": askers}
+        return _go(store, name, archive, workers, options, display, as_json)
 
 
 @click.command()
 @click.argument("run")
 @limit_options
 @option("--base-url", default=None, metavar="URL", help="Where the model's server is now.")
+@option("--rounds", type=click.IntRange(0, MOST_SLOTS), default=None, help="In place of those that it began with.")
+@askers_option
 @workers_option
 @sandbox_options
 @archive_option
@@ -141,6 +174,8 @@ def resume(
     run: str,
     base_url: str | None,
     budget: Budget,
+    rounds: int | None,
+    askers: int,
     workers: int,
     isolating: dict[str, Any],
     archive: str,
@@ -155,17 +190,18 @@ def resume(
                 f"{run}: compares answers by {place}, which is not here; its path is relative to the folder that the "
                 "search was started in, so resume it from there"
             )
-        options = {**isolating, "budget": budget, "base_url": base_url}
+        options = {**isolating, "budget": budget, "base_url": base_url, "rounds": rounds, "askers": askers}
         return _go(store, run, archive, workers, options, display, as_json)
 
 
 @contextmanager
 def _interruptible(job: Search) -> Iterator[None]:
-    """Ctrl-C stops at once; where Python drops the exception (in a finaliser, say), before the next slot."""
+    """Ctrl-C once: what was asked for is settled. Twice: an end at once, and nothing is lost by that either."""
 
     def stop(*_: Any) -> None:
+        if not job.stopping:
+            click.echo("finishing what was begun; Ctrl-C again ends at once, and loses nothing", err=True)
         job.stop()
-        raise KeyboardInterrupt
 
     before = signal.signal(signal.SIGINT, stop)
     try:
@@ -191,6 +227,8 @@ def _go(
             with _interruptible(job):
                 job.go()
             code, why = 0, _nothing_made(job)
+            if job.ended and not as_json:
+                console().print(job.ended, soft_wrap=True)
         except KeyboardInterrupt:
             code, why = 130, "Interrupted; everything so far is kept. Go on with:"
         except LimitReached as error:

@@ -22,7 +22,7 @@ from autotts.replay.source import Table, TableSource
 from autotts.sandbox.facades import Importer
 from autotts.sandbox.faults import line_of_traceback
 from autotts.sandbox.jail import Channel
-from autotts.sandbox.policy import FILENAME, compile_program
+from autotts.sandbox.policy import FILENAME, compile_with_fingerprint
 from autotts.sandbox.rules import own_name
 
 __all__ = ["main"]
@@ -37,8 +37,9 @@ _IMPORTER = Importer(TOOLKIT)
 def main(channel: Channel) -> None:
     """Run one shard: a job comes in, a frame of schedules and a frame of results an β go out.
 
-    The first child of a program compiles it under the policy and hands the code out, before any of it runs; those after
-    it are given that code (the host only passes it on), for compiling takes longer than all else that starts a child.
+    The first child of a program compiles it under the policy and hands the code out, with the fingerprint in front,
+    before any of it runs; those after it are given that code (the host only passes it on), for compiling takes longer
+    than all else that starts a child.
     """
     job = json.loads(channel.recv())
     importer = _IMPORTER if job["class_name"] is None else Importer(TOOLKIT, compat=True)
@@ -46,8 +47,8 @@ def main(channel: Channel) -> None:
         code = marshal.loads(channel.recv())
     else:
         # A class-style file is a script as well, and the script's part never runs here.
-        code = compile_program(job["source"], drop_script=job["class_name"] is not None)
-        channel.send(marshal.dumps(code))
+        code, mark = compile_with_fingerprint(job["source"], drop_script=job["class_name"] is not None)
+        channel.send(mark + marshal.dumps(code))
     runner = _Runner(code, importer, job)
     knobs = runner.schedules(check=not job["compiled"])
     channel.send(json.dumps(knobs).encode())

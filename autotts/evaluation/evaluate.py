@@ -11,16 +11,16 @@ import math
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import ClassVar, Literal, TypeVar
+from typing import ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from autotts.errors import CpuLimit, InputError, LookAhead, Nondeterministic, ProgramError, WallTimeout
+from autotts.errors import InputError, LookAhead, Nondeterministic, SandboxError
+from autotts.evaluation.crew import Crew, Progress
 from autotts.evaluation.program import Program
 from autotts.evaluation.protocol import Protocol
 from autotts.evaluation.referees import Referees
@@ -35,8 +35,6 @@ __all__ = ["EnvironmentResult", "Evaluator", "Source"]
 
 Source = Literal["screen", "confirm"]
 Ints = NDArray[np.int64]
-Progress = Callable[[float], None]
-T = TypeVar("T")
 
 SMOKE_LIMITS = Limits(cpu_seconds=2.0, wall_seconds=8.0)
 SMOKE_QUESTIONS = 2
@@ -55,7 +53,8 @@ def to_stderr(line: str) -> None:
 class Evaluator:
     """Runs evaluations of any program on a fixed list of environments, `workers` shards at a time.
 
-    Use as a context manager: it owns a sandbox (a fork server) and a pool of threads.
+    Several threads may use it at once; they share the workers. Use as a context manager: it owns a sandbox (a fork
+    server) and a pool of threads.
 
     Args:
         environments: what programs are run on.
@@ -87,11 +86,12 @@ class Evaluator:
     _sandboxes: dict[bool, Sandbox] = field(init=False, default_factory=dict)
     _referees: Referees = field(init=False)
     _lock: threading.Lock = field(init=False, default_factory=threading.Lock)
+    _closed: bool = field(init=False, default=False)
 
     def __post_init__(self) -> None:
         self._prepared = [Prepared.of(environment) for environment in self.environments]
         self._referees = Referees([prepared.world for prepared in self._prepared])
-        self._threads = ThreadPoolExecutor(self.workers, thread_name_prefix="autotts-worker")
+        self._crew = Crew(self.workers)
 
     def __enter__(self) -> Evaluator:
         return self
@@ -101,10 +101,12 @@ class Evaluator:
 
     def close(self) -> None:
         """End the fork servers, the threads and the referees."""
-        # Children first: a thread that waits for one then ends at once.
+        # Children first: a thread that waits for one then ends at once, and starts no other.
+        with self._lock:
+            self._closed = True
         for sandbox in self._sandboxes.values():
             sandbox.close()
-        self._threads.shutdown(cancel_futures=True)
+        self._crew.close()
         self._referees.close()
 
     @property
@@ -146,6 +148,8 @@ class Evaluator:
 
     def _sandbox(self, compat: bool) -> Sandbox:
         with self._lock:
+            if self._closed:
+                raise SandboxError("the evaluator is closed")
             if compat not in self._sandboxes:
                 preload = (*self._preload, "numpy") if compat else self._preload
                 self._sandboxes[compat] = self.sandbox(preload, self.notice)
@@ -160,9 +164,17 @@ class Evaluator:
             InputError: see `admit`.
             ProgramError: the typed outcome.
         """
+        return self.begin(program, Protocol(betas=(0.0, 0.5, 1.0), seeds=(0,))).knobs
+
+    def begin(self, program: Program, protocol: Protocol) -> Work:
+        """Compile a program under the policy, check its schedule, play the smoke episodes: what is needed to run it.
+
+        Raises:
+            InputError: an override names no knob of the schedule; see also `admit`.
+            ProgramError: the typed outcome.
+        """
         self.admit(program.trusted)
-        protocol = Protocol(betas=(0.0, 0.5, 1.0), seeds=(0,))
-        return self._again_if_clock(lambda: self._smoke(program, protocol))[0]
+        return self._crew.one(lambda: self._smoke(program, protocol))
 
     def run(
         self,
@@ -180,13 +192,33 @@ class Evaluator:
             progress: called with the share that is done, from a worker's thread.
 
         Raises:
-            InputError: an override names no knob of the schedule; see also `admit`.
+            InputError: see `begin`.
             ProgramError: the typed outcome of the first shard (in order) that failed.
         """
-        self.admit(program.trusted)
-        _, code = self._again_if_clock(lambda: self._smoke(program, protocol))
-        play = self._host_episodes if source == "confirm" else self._table_episodes
-        return play(Work(program, protocol, code), progress or (lambda _: None))
+        return self.play(self.begin(program, protocol), source, progress)
+
+    def play(
+        self,
+        work: Work,
+        source: Source = "screen",
+        progress: Progress | None = None,
+        only: Sequence[int] | None = None,
+    ) -> list[EnvironmentResult]:
+        """Run what was begun; see `run`.
+
+        Args:
+            work: see `begin`.
+            source, progress: see `run`.
+            only: places of the environments that are screened, None for all; confirming plays them all.
+
+        Raises:
+            ProgramError: see `run`.
+        """
+        progress = progress or (lambda _: None)
+        if source == "confirm":
+            return self._host_episodes(work, progress)
+        chosen = self._prepared if only is None else [self._prepared[e] for e in only]
+        return self._table_episodes(work, chosen, progress)
 
     def confirmed(self, program: Program, protocol: Protocol) -> list[EnvironmentResult]:
         """Host episodes of a program that was not screened before: a few seeds are, to be compared.
@@ -195,29 +227,34 @@ class Evaluator:
             InputError, ProgramError: see `run` and `confirm`.
         """
         few = replace(protocol, seeds=protocol.seeds[:SCREENED])
-        return self.confirm(program, protocol, self.run(program, few), few)
+        work = self.begin(program, few)
+        return self.confirm(work, protocol, self.play(work))
 
     def confirm(
         self,
-        program: Program,
+        work: Work,
         protocol: Protocol,
         screened: Sequence[EnvironmentResult],
-        screen_protocol: Protocol,
-        progress: Callable[[float], None] | None = None,
+        progress: Progress | None = None,
     ) -> list[EnvironmentResult]:
         """Host episodes, and agreement action by action with a screening on the episodes that both ran.
+
+        Args:
+            work: what was screened, with the protocol of the screening.
+            protocol: what is played now.
+            screened: what the screening gave.
+            progress: see `run`.
 
         Raises:
             LookAhead: the program acts differently when nothing unrevealed is within its reach.
             Nondeterministic: it does not even repeat itself on table episodes.
             ProgramError: any other typed outcome.
         """
-        confirmed = self.run(program, protocol, "confirm", progress)
-        where = disagreement(screened, screen_protocol, confirmed, protocol)
+        confirmed = self.play(replace(work, protocol=protocol), "confirm", progress)
+        where = disagreement(screened, work.protocol, confirmed, protocol)
         if where is None:
             return confirmed
-        again = self.run(program, screen_protocol, "screen")
-        if disagreement(screened, screen_protocol, again, screen_protocol) is not None:
+        if disagreement(screened, work.protocol, self.play(work), work.protocol) is not None:
             raise Nondeterministic("two runs of the same episodes took different actions", where=where)
         raise LookAhead(
             "its actions on a table of recorded branches differ from those where the host reveals each interval",
@@ -246,9 +283,7 @@ class Evaluator:
         Raises:
             InputError, ProgramError: see `run`; `OutputLimit` as well where the traces are not what they say.
         """
-        self.admit(program.trusted)
-        _, code = self._again_if_clock(lambda: self._smoke(program, protocol))
-        work = Work(program, protocol, code)
+        work = self.begin(program, protocol)
         scenes = [Scene(e, prepared, overridden=overridden) for e, prepared in enumerate(self._prepared)]
         if only is not None:
             scenes = [replace(scenes[only[0]], numbers=(only[1],))]
@@ -259,17 +294,19 @@ class Evaluator:
                 return trace_block(work, beta, scene, child)
 
         shards = [(scene, beta) for scene in scenes for beta in protocol.betas]
-        blocks = self._all([partial(play, *shard) for shard in shards], lambda _: None)
+        blocks = self._crew.all([partial(play, *shard) for shard in shards], lambda _: None)
         return [trace for block in blocks for trace in block]
 
     # ---- shards ------------------------------------------------------------------------------------------------
 
-    def _table_episodes(self, work: Work, progress: Progress) -> list[EnvironmentResult]:
+    def _table_episodes(
+        self, work: Work, environments: Sequence[Prepared], progress: Progress
+    ) -> list[EnvironmentResult]:
         """Shards of one environment and a quarter of the β, interleaved: cheap and dear β in each."""
         protocol = work.protocol
         n_parts = min(4, len(protocol.betas))
         parts = [tuple(range(part, len(protocol.betas), n_parts)) for part in range(n_parts)]
-        shards = [(part, prepared) for part in parts for prepared in self._prepared]
+        shards = [(part, prepared) for part in parts for prepared in environments]
 
         def play(part: tuple[int, ...], prepared: Prepared) -> EnvironmentResult:
             shape = (len(part), len(protocol.seeds), len(prepared.tables), RECORD)
@@ -277,10 +314,9 @@ class Evaluator:
                 knobs, blocks = table_blocks(work, [protocol.betas[b] for b in part], prepared, child)
             return scored(blocks.reshape(shape), prepared.gold, knobs, len(protocol.seeds))
 
-        results = self._all([partial(play, *shard) for shard in shards], progress)
-        return [
-            joined(list(zip(parts, results[e :: len(self._prepared)], strict=True))) for e in range(len(self._prepared))
-        ]
+        results = self._crew.all([partial(play, *shard) for shard in shards], progress)
+        n = len(environments)
+        return [joined(list(zip(parts, results[e::n], strict=True))) for e in range(n)]
 
     def _host_episodes(self, work: Work, progress: Progress) -> list[EnvironmentResult]:
         """Shards of one β and one seed over all environments: a child sees no question twice.
@@ -295,7 +331,7 @@ class Evaluator:
             with self._child(work.program, self._limits(episodes)) as child, self._referees.one() as referee:
                 return host_blocks(work, beta, seed, self._prepared, child, referee)
 
-        results = self._all([partial(play, *shard) for shard in shards], progress)
+        results = self._crew.all([partial(play, *shard) for shard in shards], progress)
         n = len(protocol.betas)
         knobs = tuple(told for told, _ in results[:n])
         for (beta, seed), (told, _) in zip(shards, results, strict=True):
@@ -307,54 +343,12 @@ class Evaluator:
             found.append(scored(np.stack(by_seed, axis=1), prepared.gold, knobs, len(protocol.seeds)))
         return found
 
-    def _all(self, works: Sequence[Callable[[], T]], progress: Progress) -> list[T]:
-        """Do all; the failure that stands is the first in order, whatever the timing of the workers."""
-        futures = {self._threads.submit(work): k for k, work in enumerate(works)}
-        results: dict[int, T] = {}
-        failures: dict[int, ProgramError] = {}
-        pending = set(futures)
-        try:
-            while pending:
-                done, pending = wait(pending, return_when=FIRST_COMPLETED)
-                for future in done - {f for f in done if f.cancelled()}:
-                    k, error = futures[future], future.exception()
-                    if error is None:
-                        results[k] = future.result()
-                    elif isinstance(error, ProgramError):
-                        failures[k] = error
-                        for other in pending:
-                            if futures[other] > k:
-                                other.cancel()
-                    else:
-                        raise error
-                progress(1 - len(pending) / len(works))
-        finally:
-            for other in pending:
-                other.cancel()
-        for k in sorted(failures):
-            if not isinstance(failures[k], CpuLimit | WallTimeout):
-                raise failures[k]
-            # The clock may have been the machine's fault: once more, alone, before it stands.
-            results[k] = works[k]()
-        # Work behind a clock outcome that did not stand was cancelled: do what is missing.
-        return [results[k] if k in results else work() for k, work in enumerate(works)]
-
-    def _again_if_clock(self, work: Callable[[], T]) -> T:
-        try:
-            return work()
-        except (CpuLimit, WallTimeout):
-            return work()
-
     def _limits(self, episodes: int) -> Limits:
         cpu = 3.0 + self.cpu_seconds_per_episode * episodes
         return Limits(cpu_seconds=cpu, memory_mb=self.memory_mb)
 
-    def _smoke(self, program: Program, protocol: Protocol) -> tuple[tuple[dict[str, float], ...], bytes]:
-        """A few episodes under tight limits: what loops, crashes or is refused ends here, in seconds.
-
-        Returns:
-            The knobs at the least, middle and greatest β, and the program's code.
-        """
+    def _smoke(self, program: Program, protocol: Protocol) -> Work:
+        """A few episodes under tight limits: what loops, crashes or is refused ends here, in seconds."""
         prepared = self._prepared[0]
         betas = sorted({protocol.betas[0], protocol.betas[len(protocol.betas) // 2], protocol.betas[-1]})
         tables = prepared.tables[:SMOKE_QUESTIONS]
@@ -362,7 +356,7 @@ class Evaluator:
         signals = [table.signals for table in tables]
         job = prepared.table_job(work, betas, seeds=list(protocol.seeds[:1]), signals=signals)
         with self._spawn(program, replace(self.smoke, memory_mb=self.memory_mb)) as child:
-            code = work.start(child, job)
+            work = work.compiled(child, job)
             child.send(pack_tables(tables))
             knobs = knobs_of(child.recv(MAX_SCHEDULE), len(betas))
             if unknown := sorted(protocol.overrides.keys() - knobs[0].keys()):
@@ -370,7 +364,7 @@ class Evaluator:
                 raise InputError(f"--set {unknown[0]}: no such knob; the schedule's knobs are: {there}")
             for _ in betas:
                 child.recv()
-        return knobs, code
+        return replace(work, knobs=knobs)
 
     def _spawn(self, program: Program, limits: Limits) -> Child:
         return self._sandbox(program.class_name is not None).spawn(self._entry, limits)

@@ -6,7 +6,7 @@ import json
 import math
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -21,6 +21,7 @@ from autotts.evaluation.wire import MAX_CODE, MAX_KNOBS, MAX_NAME, MAX_SCHEDULE,
 from autotts.replay import Environment, table_of
 from autotts.replay.source import Table
 from autotts.sandbox import Child
+from autotts.sandbox.fingerprint import FINGERPRINT
 
 __all__ = ["Prepared", "Work", "host_blocks", "knobs_of", "table_blocks"]
 
@@ -35,11 +36,15 @@ class Work:
     Attributes:
         program, protocol: see these.
         code: the program as its first child compiled it; b"" where that is still to be done.
+        fingerprint: stands for the program however it is laid out (hex); "" where it was not compiled yet.
+        knobs: the schedule's values at the least, middle and greatest β of the protocol, as the first child told them.
     """
 
     program: Program
     protocol: Protocol
     code: bytes = b""
+    fingerprint: str = ""
+    knobs: Knobs = ()
 
     def job(self, betas: Sequence[float], **more: Any) -> bytes:
         """What a child is told."""
@@ -49,13 +54,16 @@ class Work:
         common = {"source": source, "class_name": program.class_name, "compiled": bool(self.code)}
         return json.dumps({**common, "betas": list(betas), "overrides": dict(self.protocol.overrides), **more}).encode()
 
-    def start(self, child: Child, job: bytes) -> bytes:
-        """Tell a child its job; the program's code, from whoever had it."""
+    def compiled(self, child: Child, job: bytes) -> Work:
+        """Tell a first child its job; what it compiled. None of the program has run when it hands that out."""
         child.send(job)
-        if not self.code:
-            return child.recv(MAX_CODE)
+        frame = child.recv(MAX_CODE)
+        return replace(self, code=frame[FINGERPRINT:], fingerprint=frame[:FINGERPRINT].hex())
+
+    def start(self, child: Child, job: bytes) -> None:
+        """Tell a later child its job, and what the first one compiled."""
+        child.send(job)
         child.send(self.code)
-        return self.code
 
 
 @dataclass(frozen=True)

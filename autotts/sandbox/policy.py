@@ -20,6 +20,7 @@ from RestrictedPython.transformer import RestrictingNodeTransformer
 
 from autotts.errors import PolicyViolation
 from autotts.sandbox.facts import Facts
+from autotts.sandbox.fingerprint import fingerprint
 from autotts.sandbox.rules import (
     ADVICE,
     CLASS_NAMES,
@@ -31,7 +32,7 @@ from autotts.sandbox.rules import (
     own_name,
 )
 
-__all__ = ["FILENAME", "MAX_SOURCE", "compile_program"]
+__all__ = ["FILENAME", "MAX_SOURCE", "compile_program", "compile_with_fingerprint"]
 
 FILENAME = "<program>"
 """The file name that programs are compiled under, by which their lines are found."""
@@ -353,6 +354,17 @@ def compile_program(source: str, filename: str = FILENAME, *, drop_script: bool 
     Raises:
         PolicyViolation: naming line, construct, and what to write instead.
     """
+    return compile_with_fingerprint(source, filename, drop_script=drop_script)[0]
+
+
+def compile_with_fingerprint(
+    source: str, filename: str = FILENAME, *, drop_script: bool = False
+) -> tuple[CodeType, bytes]:
+    """As `compile_program`, with what stands for the program however it is laid out.
+
+    Raises:
+        PolicyViolation: see `compile_program`.
+    """
     if len(source) > MAX_SOURCE:
         raise PolicyViolation(f"the program has {len(source)} characters, at most {MAX_SOURCE} are read; shorten it")
     try:
@@ -364,7 +376,8 @@ def compile_program(source: str, filename: str = FILENAME, *, drop_script: bool 
             checked: ast.Module = policy.visit(tree)
             if policy.findings:
                 raise _violation(sorted(set(policy.findings)))
-            return compile(checked, filename, "exec", dont_inherit=True, optimize=0)
+            code = compile(checked, filename, "exec", dont_inherit=True, optimize=0)
+            return code, fingerprint(checked)
     except SyntaxError as error:
         raise PolicyViolation(f"syntax error: {error.msg}; write valid Python", error.lineno) from None
     except (RecursionError, MemoryError):

@@ -3,10 +3,10 @@
 from autotts.search.account import Account, Budget
 from autotts.search.config import Config
 from autotts.search.events import CallEnded, Event, RoundEnded, SearchEnded, SearchStarted, SlotEnded, SlotStarted
-from autotts.search.loop import BASELINES, REFERENCE, Search
-from autotts.search.runs import default_selector, open_run, start_run
+from autotts.search.loop import BASELINES, Search
+from autotts.search.runs import default_selector, open_run, start_run, unfinished
 from autotts.search.spending import Spending, spending
-from autotts.search.standing import Standing
+from autotts.search.standing import REFERENCE, Standing
 
 __all__ = [
     "BASELINES",
@@ -28,4 +28,5 @@ __all__ = [
     "open_run",
     "spending",
     "start_run",
+    "unfinished",
 ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
@@ -23,12 +24,16 @@ class Budget:
         tokens: of models, in and out.
         time: seconds that the search runs.
         proposals: programs that agents are asked for.
+        plateau: rounds in a row without a greater gain.
+        target: gain at matched tokens over the reference, in points, that is enough.
     """
 
     cost: float | None = None
     tokens: int | None = None
     time: float | None = None
     proposals: int | None = None
+    plateau: int | None = None
+    target: float | None = None
 
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
@@ -55,6 +60,8 @@ class Account:
     budget: Budget
     _started: float = field(init=False)
     _before: float = field(init=False)
+    _settled: threading.Condition = field(init=False, default_factory=threading.Condition)
+    _open: int = field(init=False, default=0)
 
     def __post_init__(self) -> None:
         self._before = self.archive.add_seconds(self.run, 0.0)
@@ -89,12 +96,46 @@ class Account:
         if budget.cost is not None and cost >= budget.cost:
             raise LimitReached(f"--max-cost {budget.cost:g}: ${cost:.4f} is spent")
 
-    def admit_call(self, most: int, worst: float | None) -> None:
-        """Refuse a call whose worst case the limits have no room for.
+    def reserve(self, call: Call, free: bool = False) -> None:
+        """Write a call down at its worst case, which the limits must have room for; several threads may ask at once.
+
+        Where there is no room because of what others have reserved, it waits until they have settled.
+
+        Args:
+            call: with the most tokens and dollars that it may take.
+            free: nothing is asked any more, it is only written down.
 
         Raises:
             LimitReached: with what is spent, what the call may take, and the limit.
         """
+        with self._settled:
+            while not free:
+                try:
+                    self._admit_call(call.tokens, call.cost)
+                    break
+                except LimitReached:
+                    if not self._open:
+                        raise
+                    self._settled.wait()
+            self.archive.add_call(call)
+            self._open += 1
+
+    def settle(self, call: Call) -> None:
+        """Write down how a call that was reserved has ended."""
+        with self._settled:
+            try:
+                self.archive.end_call(call)
+            finally:
+                self._open -= 1
+                self._settled.notify_all()
+
+    def release(self, calls: int) -> None:
+        """So many calls were reserved and will not be settled by this process: they stay at their worst case."""
+        with self._settled:
+            self._open -= calls
+            self._settled.notify_all()
+
+    def _admit_call(self, most: int, worst: float | None) -> None:
         budget = self.budget
         tokens, cost, unknown = self.archive.spent(self.run)
         if budget.tokens is not None and tokens + most > budget.tokens:
@@ -139,13 +180,15 @@ class SlotPurse:
         self, prompt: str, templates: Mapping[str, str], tokens: int, cost: float | None, asked: bool = False
     ) -> int:
         """Reserve the most that a call may use; its number. One that was asked already is only written down."""
-        if not asked:
-            self._account.admit_call(tokens, cost)
         number, self._next = self._next, self._next + 1
         call = Call(
             self._account.run, *self._place, number, self._agent, prompt, dict(templates), tokens=tokens, cost=cost
         )
-        self._account.archive.add_call(call)
+        try:
+            self._account.reserve(call, free=asked)
+        except LimitReached:
+            self._next = number
+            raise
         self._open[number] = call, time.monotonic()
         return number
 
@@ -159,8 +202,13 @@ class SlotPurse:
             call.run, call.round, call.slot, number, call.agent, call.prompt, call.templates, outcome, reply,
             dict(usage), tokens, cost, seconds,
         )  # fmt: skip
-        self._account.archive.end_call(done)
+        self._account.settle(done)
         self._told(done)
+
+    def release(self) -> None:
+        """Nothing more will be heard of calls that are still open."""
+        self._account.release(len(self._open))
+        self._open.clear()
 
     def templates(self) -> set[str]:
         """Names of the templates that the slot's calls were rendered from so far."""

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from autotts.errors import InputError
 
-__all__ = ["alone"]
+__all__ = ["alone", "is_free"]
 
 PATIENCE = 5.0
 """Seconds in which a process that was killed must have let go of its run."""
@@ -30,9 +30,7 @@ def alone(archive: str, run: str) -> Iterator[None]:
     Raises:
         InputError: somebody does.
     """
-    place = archive if "://" in archive else str(Path(archive).expanduser().resolve())
-    key = hashlib.sha256(f"{place}\0{run}".encode()).hexdigest()[:24]
-    path = Path(tempfile.gettempdir()) / f"autotts-{os.getuid()}-{key}.lock"
+    path = _lock_file(archive, run)
     deadline = time.monotonic() + PATIENCE
     while (handle := _locked(path)) is None:
         if time.monotonic() > deadline:
@@ -43,6 +41,24 @@ def alone(archive: str, run: str) -> Iterator[None]:
     finally:
         path.unlink(missing_ok=True)
         os.close(handle)
+
+
+def is_free(archive: str, run: str) -> bool:
+    """Whether nobody on this machine is at a run now."""
+    path = _lock_file(archive, run)
+    if not path.exists():
+        return True
+    handle = _locked(path)
+    if handle is None:
+        return False
+    os.close(handle)
+    return True
+
+
+def _lock_file(archive: str, run: str) -> Path:
+    place = archive if "://" in archive else str(Path(archive).expanduser().resolve())
+    key = hashlib.sha256(f"{place}\0{run}".encode()).hexdigest()[:24]
+    return Path(tempfile.gettempdir()) / f"autotts-{os.getuid()}-{key}.lock"
 
 
 def _locked(path: Path) -> int | None:

@@ -30,6 +30,8 @@ class Config:
         added: hashes of the programs that people had added when the run began; they follow the baselines.
         settings: how agents that call models go about it.
         budget: what the run may spend; a resumed run may be given others.
+        selector: the strategy that picks parents, by name.
+        lag: a round is asked when all before it but so many have been told; so rounds overlap.
     """
 
     agents: tuple[str, ...] = ("evolution",)
@@ -44,6 +46,8 @@ class Config:
     added: tuple[str, ...] = ()
     settings: Settings = field(default_factory=Settings)
     budget: Budget = field(default_factory=Budget)
+    selector: str = "pareto"
+    lag: int = 0
 
     @classmethod
     def from_json(cls, stored: Mapping[str, Any]) -> Config:

@@ -1,48 +1,40 @@
 """The search: baselines first, then rounds of ask → propose → screen → confirm → commit → tell.
 
-Round r is asked with what all rounds before r told, slots are committed in order, and everything random comes from
-(seed, round, slot, purpose): the same seed gives the same archive whatever the number of workers. The archive alone
-carries the state, so a run that was killed goes on where it stopped.
+Round r is asked with what all rounds before r told (with a lag, those before r − lag), slots are committed in order,
+and everything random comes from (seed, round, slot, purpose): the same seed gives the same archive whatever the number
+of workers and their timing. The archive alone carries the state, so a run that was killed goes on where it stopped.
 """
 
 from __future__ import annotations
 
 import random
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from autotts.agents import Agent, Candidate, Context, Proposal
-from autotts.archive import Archive, Call, Evaluation, Point, Verdict
-from autotts.archive import Program as StoredProgram
+from autotts.archive import Archive, Call, Verdict
 from autotts.archive import Proposal as StoredProposal
 from autotts.archive.selection import Selector
-from autotts.errors import (
-    AgentError,
-    AutoTTSError,
-    LimitReached,
-    ProgramError,
-)
-from autotts.evaluation import EnvironmentResult, Evaluator, Program, Protocol, shipped
+from autotts.errors import AgentError, LimitReached
+from autotts.evaluation import Evaluator, Program, shipped
 from autotts.replay import Environment
 from autotts.search.account import Account, SlotPurse
 from autotts.search.config import Config
 from autotts.search.events import CallEnded, Event, RoundEnded, SearchEnded, SearchStarted, SlotEnded, SlotStarted
-from autotts.search.standing import Standing
+from autotts.search.judging import Judge, Judged
+from autotts.search.pipeline import Pipeline
+from autotts.search.standing import REFERENCE, Standing
+from autotts.search.telling import Plan, Story
 from autotts.search.turns import Turns
 from autotts.traces.bench import Bench
 
-__all__ = ["BASELINES", "REFERENCE", "Search"]
+__all__ = ["BASELINES", "Search"]
 
-REFERENCE = "cmc"
 BASELINES = (REFERENCE, "sc", "asc", "esc", "parallel_probe")
 """Round 0, before what people added. The reference comes first: every gain is measured against it."""
 
-NEEDED = (REFERENCE, "sc")
-"""Without these nothing can be compared."""
-
-PARENTS = 2
+Place = tuple[int, int]
 
 
 @dataclass
@@ -54,9 +46,10 @@ class Search:
         config: see `Config`.
         environments: the search split.
         agents: who proposes, in turn.
-        selector: who picks parents.
+        selector: who picks parents; told of nothing yet.
         evaluator: runs programs in the sandbox.
-        listen: called with every event.
+        listen: called with every event, by the thread that runs the search.
+        askers: proposals that are asked for at a time.
     """
 
     archive: Archive
@@ -67,39 +60,49 @@ class Search:
     selector: Selector
     evaluator: Evaluator
     listen: Callable[[Event], None] = lambda _: None
-    standing: Standing = field(init=False)
+    askers: int = 1
     bench: Bench = field(init=False)
     account: Account = field(init=False)
     turns: Turns = field(init=False)
-    _place: tuple[int, int] = field(init=False, default=(0, 0))
-    _told: tuple[Candidate, ...] = field(init=False, default=())
-    _candidates: list[Candidate] = field(init=False, default_factory=list)
-    _hashes: dict[str, str] = field(init=False, default_factory=dict)
-    _stopped: bool = field(init=False, default=False)
+    _story: Story = field(init=False)
+    _judge: Judge = field(init=False)
+    _plans: dict[int, Plan] = field(init=False, default_factory=dict)
+    _place: Place = field(init=False, default=(0, 0))
+    _last: int = field(init=False)
+    _ended: str = field(init=False, default="")
+    _best: Candidate | None = field(init=False, default=None)
+    _raised: int = field(init=False, default=0)
     _own: set[str] = field(init=False, default_factory=set)
-    _rejects: Counter[str] = field(init=False, default_factory=Counter)
+    _pipeline: Pipeline | None = field(init=False, default=None)
+    _stops: int = field(init=False, default=0)
 
     def __post_init__(self) -> None:
         config = self.config
-        self.standing = Standing(self.environments, config.protocol, config.screen_protocol)
         self.bench = Bench(self.evaluator, config.screen_protocol, REFERENCE)
         self.account = Account(self.archive, self.run, config.budget)
         self.turns = Turns(self.agents, config.proposals_per_round)
+        self._story = Story(self.archive, self.run, config, self.environments, self.selector)
+        self._judge = Judge(config, self.evaluator, self._story.standing, self._story.known)
+        self._last = config.rounds
 
     def go(self) -> None:
         """Run to the end; slots that the archive holds already are told again, not run again.
 
         Raises:
-            LimitReached: a budget has no room for the next proposal.
+            LimitReached: a budget has no room for the next proposal, or gains have come to a plateau.
             AgentDown: an agent's server does not answer.
+            KeyboardInterrupt: it was stopped.
         """
         finished, reason = False, ""
         try:
             self.begin()
-            while self.place is not None:
-                if self._stopped:
-                    raise KeyboardInterrupt
-                self.step()
+            self._pipeline = Pipeline(self)
+            if self._stops == 0:
+                self._pipeline.run()
+            if self.place is not None:
+                raise KeyboardInterrupt
+            if self._ended.startswith("--plateau"):
+                raise LimitReached(self._ended)
             finished = True
         except LimitReached as error:
             reason = str(error)
@@ -107,7 +110,7 @@ class Search:
         finally:
             self.account.tick()
             self.archive.set_run_state(self.run, "done" if finished else "limit" if reason else "interrupted")
-            self.listen(SearchEnded(self.run, finished, self.evaluator.cpu_seconds, reason))
+            self.listen(SearchEnded(self.run, finished, self.evaluator.cpu_seconds, reason or self._ended))
 
     def begin(self) -> None:
         """See what the archive holds, and that programs may be run here."""
@@ -117,92 +120,228 @@ class Search:
         self.evaluator.admit(self.turns.all_built_in and not added)
         self.listen(SearchStarted(self.run, rounds, per_round, len(BASELINES), added, done, self.evaluator.isolation))
 
+    def stop(self) -> None:
+        """End `go` with KeyboardInterrupt: when what runs has finished; at once where it is called again.
+
+        May be called from a signal's handler, or from another thread.
+        """
+        self._stops += 1
+        if self._pipeline is not None:
+            self._pipeline.stop(at_once=self._stops > 1)
+
     @property
-    def place(self) -> tuple[int, int] | None:
+    def stopping(self) -> bool:
+        """Whether it was told to stop."""
+        return self._stops > 0
+
+    @property
+    def place(self) -> Place | None:
         """(round, slot) of what comes next, None at the end."""
-        return self._place if self._place[0] <= self.config.rounds else None
+        return self._place if self._place[0] <= self._last else None
+
+    @property
+    def ended(self) -> str:
+        """By which limit it came to its end before its last round, "" where by none."""
+        return self._ended if self.place is None else ""
+
+    @property
+    def standing(self) -> Standing:
+        """How the programs stand that were told of."""
+        return self._story.standing
+
+    @property
+    def candidates(self) -> Sequence[Candidate]:
+        """Everything told so far, in order, with its place on or off the front."""
+        return self._story.history()
+
+    def best(self) -> Candidate:
+        """The confirmed program with the greatest gain at matched tokens, the first of equals."""
+        assert self._best is not None
+        return self._best
+
+    # ---- call by call --------------------------------------------------------------------------------------------
 
     def step(self) -> None:
         """Settle the next slot: from the archive, or by asking the agent whose turn it is."""
-        round_, slot = self._place
-        stored = self.archive.proposal(self.run, round_, slot)
-        if round_ == 0:
-            if stored is None:
-                agent = "baseline" if slot < len(BASELINES) else "person"
-                stored = self._store(StoredProposal(self.run, 0, slot, agent, self._given(slot).source))
-            self._settle(stored)
-            return
-        built_in = self.turns.built_in(self._place)
-        if stored is not None and not (stored.verdict is None and built_in):
-            self._settle(stored)
-            return
-        # What a built-in agent had proposed when it was stopped it proposes again: so we know that it is its own.
-        if stored is None:
-            self.account.admit_proposal(self.turns.asked_before(self._place))
         place = self._place
-        self.listen(SlotStarted(self.run, round_, slot, "propose", ""))
-        answer = self.turns.ask(place, self.ask(), self._rng(round_, slot, "propose"))
-        if built_in and isinstance(answer, Proposal):
-            self._own.add(answer.source)
-        if stored is not None:
-            self._settle(stored)
-        else:
-            self.tell(answer)
-        self.turns.hear(place, answer)
+        stored = self.stored(place)
+        answer = None
+        if stored is None or self.asks_again(stored):
+            if stored is None:
+                self.admit(place)
+            answer = self.answer(place)
+            stored = stored or self.keep(place, answer)
+        self.settle(stored if stored.verdict is not None else self.judge(stored), answer)
+        self.account.tick()
 
     def ask(self) -> Context:
         """What the agent whose turn it is may know."""
-        round_, slot = self._place
-        agent, number = self.turns.at(self._place)
-        picks = self.selector.parents(
-            self.standing.parent_records(self._told), self._rng(round_, slot, "select"), PARENTS
-        )
-        by_id = {candidate.id: candidate for candidate in self._told}
-        parents = tuple(by_id[pick] for pick in picks if pick in by_id)
-        purse = SlotPurse(self.account, (round_, slot), agent.name, self._call_ended)
-        return Context(round_, slot, self._told, parents, number, self.bench, purse)
+        return self.context(self._place)
 
     def tell(self, answer: Proposal | AgentError) -> Candidate:
         """Take the answer for the next slot: it is in the archive before anything is done with it."""
-        round_, slot = self._place
-        agent, _ = self.turns.at(self._place)
-        purse = SlotPurse(self.account, (round_, slot), agent.name)
+        stored = self.keep(self._place, answer)
+        self.settle(stored if stored.verdict is not None else self.judge(stored), None)
+        self.account.tick()
+        return self._story.candidates[-1]
+
+    # ---- what a slot goes through; the first five may be done for several slots at a time -----------------------
+
+    def stored(self, place: Place) -> StoredProposal | None:
+        """What the archive holds of a slot; one of round 0 is put there where it is not."""
+        found = self.archive.proposal(self.run, *place)
+        if found is None and place[0] == 0:
+            agent = "baseline" if place[1] < len(BASELINES) else "person"
+            return self._store(StoredProposal(self.run, *place, agent, self._given(place[1]).source))
+        return found
+
+    def asks_again(self, stored: StoredProposal) -> bool:
+        """Whether a built-in agent proposes again what is stored but not decided: so we know that it is its own."""
+        place = stored.round, stored.slot
+        return stored.round > 0 and stored.verdict is None and self.turns.built_in(place)
+
+    def admit(self, place: Place) -> None:
+        """Refuse to ask for a slot that the limits have no room for.
+
+        Raises:
+            LimitReached: see `Account.admit_proposal`.
+        """
+        self.account.admit_proposal(self.turns.asked_before(place))
+
+    def context(self, place: Place, told: Callable[[Event], None] | None = None) -> Context:
+        """What the agent of a slot may know; `told` hears of its calls in place of `listen`."""
+        agent, number = self.turns.at(place)
+        plan, say = self._plans[place[0]], told or self.listen
+
+        def ended(call: Call) -> None:
+            at = (self.run, call.round, call.slot, call.number, call.agent)
+            say(CallEnded(*at, call.outcome, call.tokens, call.cost, call.seconds))
+
+        purse = SlotPurse(self.account, place, agent.name, ended)
+        return Context(*place, plan.history, plan.parents[place[1]], number, self.bench, purse)
+
+    def answer(self, place: Place, told: Callable[[Event], None] | None = None) -> Proposal | AgentError:
+        """Ask the agent whose turn it is."""
+        (told or self.listen)(SlotStarted(self.run, *place, "propose", ""))
+        context = self.context(place, told)
+        try:
+            answer = self.turns.ask(place, context, self._rng(place, "propose"))
+        finally:
+            assert isinstance(context.purse, SlotPurse)
+            context.purse.release()
+        if self.turns.built_in(place) and isinstance(answer, Proposal):
+            self._own.add(Program.from_source(answer.source).hash)
+        return answer
+
+    def keep(self, place: Place, answer: Proposal | AgentError) -> StoredProposal:
+        """Write an answer down, with what it cost."""
+        agent, _ = self.turns.at(place)
+        purse = SlotPurse(self.account, place, agent.name)
         with self.archive.transaction():
             if isinstance(answer, Proposal) and (answer.usage or answer.cost != 0.0):
                 number = purse.begin("", {}, sum(answer.usage.values()), answer.cost, asked=True)
                 purse.end(number, "ok", "", answer.usage, sum(answer.usage.values()), answer.cost)
             usage, cost, prompt, text = purse.totals()
-            given = (self.run, round_, slot, agent.name)
+            given = (self.run, *place, agent.name)
             if isinstance(answer, Proposal):
-                parents = tuple(self._hashes[parent] for parent in answer.parents if parent in self._hashes)
+                parents = tuple(h for p in answer.parents if (h := self._story.hash_of(p)) is not None)
                 told = answer.prompt or prompt, answer.answer or text
                 stored = StoredProposal(*given, answer.source, parents, *told, usage, cost)
             else:
                 verdict = Verdict(answer.outcome, str(answer), isolation=self.evaluator.isolation)
                 stored = StoredProposal(*given, "", (), prompt, text, usage, cost, verdict)
-            stored = self._store(stored)
-        self._settle(stored)
-        self.account.tick()
-        return self._candidates[-1]
+            return self._store(stored)
 
-    def stop(self) -> None:
-        """End `go` with KeyboardInterrupt before its next slot; may be called from a signal's handler."""
-        self._stopped = True
+    def judge(self, stored: StoredProposal, told: Callable[[Event], None] | None = None) -> Judged:
+        """Decide a proposal; nothing is changed by it."""
+        place, say = (stored.round, stored.slot), told or self.listen
+        if stored.round:
+            program = Program.from_source(stored.source)
+            program = replace(program, trusted=program.hash in self._own)
+        else:
+            program = self._given(stored.slot)
+        edge = self._plans[stored.round].edge if stored.round else None
+        stage = lambda what: say(SlotStarted(self.run, *place, what, program.id))  # noqa: E731
+        return self._judge.judge(program, edge, stage)
+
+    def settle(self, decided: StoredProposal | Judged, answer: Proposal | AgentError | None) -> None:
+        """Commit the next slot where that is still to be done, tell of it, and go to the one after.
+
+        Args:
+            decided: of the next slot.
+            answer: what the agent said now, to count those that fall silent; None where it was not asked.
+
+        Raises:
+            AgentDown: see `Turns.hear`.
+        """
+        place = self._place
+        if isinstance(decided, Judged):
+            judged = decided.after(self._story.known)
+            self.archive.commit_slot(
+                self.run,
+                *place,
+                judged.verdict,
+                program=judged.program,
+                evaluations=judged.evaluations,
+                curve=self.config.protocol.hash,
+                points=judged.points,
+            )
+            self._own.discard(judged.program.hash)
+            found = self.archive.proposal(self.run, *place)
+            assert found is not None
+            decided = found
+        candidate = self._story.take(decided)
+        confirmed = bool(candidate.points)
+        if confirmed and (self._best is None or (candidate.gain or 0.0) > (self._best.gain or 0.0)):
+            self._best, self._raised = candidate, place[0]
+        said = (candidate.id, candidate.idea, candidate.outcome)
+        self.listen(SlotEnded(self.run, *place, *said, candidate.gain, candidate.gain_se, confirmed, candidate.message))
+        self._go_on()
+        if answer is not None:
+            self.turns.hear(place, answer)
+
+    # ---- between slots -------------------------------------------------------------------------------------------
 
     @property
-    def candidates(self) -> list[Candidate]:
-        """Everything told so far, in order, with its place on or off the front."""
-        return self._mark_front()
+    def planned(self) -> int:
+        """The last round that may be asked for now."""
+        return min(self._last, max(self._plans, default=0))
 
-    def best(self) -> Candidate:
-        """The confirmed program with the greatest gain at matched tokens."""
-        return self.standing.best(self._candidates)
+    def slots(self, round_: int) -> int:
+        """How many a round has."""
+        return self.config.proposals_per_round if round_ else len(BASELINES) + len(self.config.added)
 
-    # ---- one slot ----------------------------------------------------------------------------------------------
+    def _go_on(self) -> None:
+        round_, slot = self._place
+        if slot + 1 < self.slots(round_):
+            self._place = (round_, slot + 1)
+            return
+        self._plans.pop(round_, None)
+        self._place = (round_ + 1, 0)
+        self._end_round(round_)
+        lag = self.config.lag
+        for planned in range(1 if round_ == 0 else round_ + 1 + lag, round_ + 2 + lag):
+            if planned <= self._last:
+                slots = range(self.config.proposals_per_round)
+                self._plans[planned] = self._story.plan([self._rng((planned, k), "select") for k in slots])
 
-    def _call_ended(self, call: Call) -> None:
-        place = (self.run, call.round, call.slot, call.number, call.agent)
-        self.listen(CallEnded(*place, call.outcome, call.tokens, call.cost, call.seconds))
+    def _end_round(self, round_: int) -> None:
+        figures: dict[str, Any] = self.standing.figures()
+        rejects = tuple(sorted(self._story.rejects.items()))
+        tokens, cost, unpriced = self.archive.spent(self.run)
+        figures |= {"tokens": tokens, "cost": cost, "unpriced": unpriced}
+        self.listen(RoundEnded(self.run, round_, len(self._story.candidates), rejects=rejects, **figures))
+        budget, gain = self.config.budget, 100 * self.standing.best_gain
+        if self._ended:
+            return
+        if budget.target is not None and gain >= budget.target:
+            self._ended = f"--target {budget.target:g}: reached in round {round_}, with {gain:.2f} points"
+        elif budget.plateau is not None and round_ - self._raised >= budget.plateau > 0:
+            self._ended = f"--plateau {budget.plateau}: no greater gain in the last {budget.plateau} rounds"
+        else:
+            return
+        # What was planned before is asked in any case: else it would depend on timing how far the lag has come.
+        self._last = min(self._last, round_ + self.config.lag)
 
     def _store(self, proposal: StoredProposal) -> StoredProposal:
         """As the archive took it, which replaces what no database holds: a run that is resumed reads it from there."""
@@ -210,18 +349,6 @@ class Search:
         kept = self.archive.proposal(self.run, proposal.round, proposal.slot)
         assert kept is not None
         return kept
-
-    def _settle(self, stored: StoredProposal) -> None:
-        """Decide a stored slot where it is not decided, take it into the standing, and go to the next."""
-        self._take(stored if stored.verdict is not None else self._judge(stored))
-        round_, slot = self._place
-        given = len(BASELINES) + len(self.config.added)
-        if slot + 1 < (given if round_ == 0 else self.config.proposals_per_round):
-            self._place = (round_, slot + 1)
-            return
-        self._end_round(round_)
-        self._place = (round_ + 1, 0)
-        self._told = tuple(self._mark_front())
 
     def _given(self, slot: int) -> Program:
         """A program of round 0: a baseline, or one that a person added."""
@@ -231,136 +358,5 @@ class Search:
         assert stored is not None
         return Program(stored.source, "", stored.class_name)
 
-    def _rng(self, round_: int, slot: int, purpose: str) -> random.Random:
-        return random.Random(f"{self.config.seed}/{round_}/{slot}/{purpose}")
-
-    def _judge(self, stored: StoredProposal) -> StoredProposal:
-        """Screen, confirm where it could touch the front, and commit the slot in one transaction."""
-        own = stored.source in self._own
-        program = Program.from_source(stored.source, trusted=own) if stored.round else self._given(stored.slot)
-        record = StoredProgram(program.hash, program.source, program.idea, program.class_name, program.name)
-        evaluations: list[Evaluation] = []
-        if program.hash in self._hashes.values():
-            verdict = Verdict("Duplicate", "the same program was proposed before", program=program.hash)
-        else:
-            try:
-                verdict = self._evaluate(stored, program, evaluations)
-            except ProgramError as error:
-                if program.name in NEEDED:
-                    raise AutoTTSError(
-                        f"the baseline {program.name} does not run here, so nothing is kept of it: {error}"
-                    ) from error
-                verdict = Verdict(error.outcome, error.message, error.line, error.where, program.hash)
-        verdict = replace(verdict, isolation=self.evaluator.isolation)
-        points: Sequence[Point] = ()
-        if verdict.stage == "confirm":
-            kept = {e.environment: e for e in evaluations if e.source == "confirm"}
-            points = self.standing.points(program.hash, kept)
-        place = (self.run, stored.round, stored.slot)
-        self.archive.commit_slot(
-            *place, verdict, program=record, evaluations=evaluations, curve=self.config.protocol.hash, points=points
-        )
-        return replace(stored, verdict=verdict)
-
-    def _evaluate(self, stored: StoredProposal, program: Program, evaluations: list[Evaluation]) -> Verdict:
-        config, place = self.config, (self.run, stored.round, stored.slot)
-        self.listen(SlotStarted(*place, "screen", program.id))
-        screened = self.evaluator.run(program, config.screen_protocol)
-        evaluations += self._records(program, config.screen_protocol, "screen", screened)
-        scores = self.standing.scores(screened)
-        if not program.name and not self.standing.could_touch_front(scores):
-            gain = self.standing.gain(scores, confirmed=False)
-            return Verdict("ok", program=program.hash, stage="screen", gain=gain.value, gain_se=gain.se)
-        self.listen(SlotStarted(*place, "confirm", program.id))
-        confirmed = self.evaluator.confirm(program, config.protocol, screened, config.screen_protocol)
-        evaluations += self._records(program, config.protocol, "confirm", confirmed)
-        if program.name == REFERENCE:
-            return Verdict("ok", program=program.hash, stage="confirm", gain=0.0, gain_se=0.0)
-        gain = self.standing.gain(self.standing.scores(confirmed), confirmed=True)
-        return Verdict("ok", program=program.hash, stage="confirm", gain=gain.value, gain_se=gain.se)
-
-    def _records(
-        self, program: Program, protocol: Protocol, source: str, results: Sequence[EnvironmentResult]
-    ) -> list[Evaluation]:
-        return [
-            Evaluation(
-                program.hash,
-                environment.hash,
-                protocol.hash,
-                source,
-                protocol.betas,
-                protocol.seeds,
-                result.right,
-                result.tokens,
-                result.sequential_tokens,
-                result.branches,
-                result.digests.astype("<u8").tobytes(),
-                result.knobs,
-                self.evaluator.isolation,
-            )
-            for environment, result in zip(self.environments, results, strict=True)
-        ]
-
-    # ---- what has been told ------------------------------------------------------------------------------------
-
-    def _take(self, stored: StoredProposal) -> None:
-        """Take a committed slot into the standing, from the archive's own records."""
-        verdict = stored.verdict
-        assert verdict is not None
-        program = self.archive.program(verdict.program) if verdict.program else StoredProgram("", "")
-        assert program is not None
-        ids = {digest: name for name, digest in self._hashes.items()}
-        confirmed = verdict.outcome == "ok" and verdict.stage == "confirm"
-        if verdict.outcome == "ok":
-            self._take_scores(program, confirmed)
-            self._hashes[program.id] = program.hash
-        else:
-            self._rejects[verdict.outcome] += 1
-            if program.hash:
-                self._hashes.setdefault(program.id, program.hash)
-        self._candidates.append(
-            Candidate(
-                id=program.id,
-                source=program.source,
-                idea=program.idea,
-                agent=stored.agent,
-                answer=stored.answer,
-                outcome=verdict.outcome,
-                gain=verdict.gain,
-                gain_se=verdict.gain_se,
-                front=False,
-                round=stored.round,
-                slot=stored.slot,
-                parents=tuple(ids[parent] for parent in stored.parents if parent in ids),
-                message=verdict.message,
-                line=verdict.line,
-                where=verdict.where,
-                points=self._points(program.id) if confirmed else (),
-                class_name=program.class_name,
-            )
-        )
-        gain, se = verdict.gain, verdict.gain_se
-        place = (self.run, stored.round, stored.slot, program.id, program.idea)
-        self.listen(SlotEnded(*place, verdict.outcome, gain, se, confirmed, verdict.message))
-
-    def _take_scores(self, program: StoredProgram, confirmed: bool) -> None:
-        config = self.config
-        for source, protocol in (("screen", config.screen_protocol), ("confirm", config.protocol)):
-            if source == "screen" or confirmed:
-                hashes = [environment.hash for environment in self.environments]
-                kept = self.archive.get_evaluations(program.hash, hashes, protocol.hash, source)
-                self.standing.take(program.id, program.name, source, kept)
-
-    def _points(self, id_: str) -> tuple[tuple[float, float, float], ...]:
-        return tuple((p.beta, p.accuracy, p.tokens) for p in self.standing.points_of(id_))
-
-    def _mark_front(self) -> list[Candidate]:
-        on_front = self.standing.front_ids()
-        return [replace(candidate, front=candidate.id in on_front) for candidate in self._candidates]
-
-    def _end_round(self, round_: int) -> None:
-        figures: dict[str, Any] = self.standing.figures(self._candidates)
-        rejects = tuple(sorted(self._rejects.items()))
-        tokens, cost, unpriced = self.archive.spent(self.run)
-        figures |= {"tokens": tokens, "cost": cost, "unpriced": unpriced}
-        self.listen(RoundEnded(self.run, round_, len(self._candidates), rejects=rejects, **figures))
+    def _rng(self, place: Place, purpose: str) -> random.Random:
+        return random.Random(f"{self.config.seed}/{place[0]}/{place[1]}/{purpose}")

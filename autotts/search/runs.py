@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import platform
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from importlib.metadata import version
@@ -12,23 +12,24 @@ from typing import Any
 
 from autotts.agents import Agent, make_agent
 from autotts.archive import Archive, EnvironmentRef, Run
-from autotts.archive.selection import ParetoSelector
+from autotts.archive.selection import ParetoSelector, Selector, make_selector
 from autotts.errors import InputError
 from autotts.evaluation import Evaluator
 from autotts.replay import Environment, load_environments
 from autotts.search.account import Budget
-from autotts.search.alone import alone
+from autotts.search.alone import alone, is_free
 from autotts.search.config import Config
 from autotts.search.loop import Search
 from autotts.search.standing import pass_at_1, rectangle
 
-__all__ = ["default_selector", "open_run", "start_run"]
+__all__ = ["default_selector", "open_run", "start_run", "unfinished"]
 
 TOLERANCE = 0.005
 """Half a point of accuracy: about the paired standard error of gains on four environments with 30 questions each."""
 
 
-_MAY_DIFFER: dict[str, Any] = {"added": None, "budget": None}
+_MAY_DIFFER = ("added", "budget", "rounds")
+"""Settings that a run may be gone on with in another way: what is done already does not depend on them."""
 
 
 def start_run(archive: Archive, name: str | None, config: Config, environments: Sequence[Environment]) -> str:
@@ -37,14 +38,12 @@ def start_run(archive: Archive, name: str | None, config: Config, environments: 
     Raises:
         InputError: a run of that name exists with another configuration.
     """
-    stored = json.loads(json.dumps(asdict(replace(config, added=tuple(archive.added())))))
+    stored = _as_stored(replace(config, added=tuple(archive.added())))
     existing = {run.name: run for run in archive.runs()}
     if name is None:
         name = archive.next_run_name()
     if name in existing:
-        kept = json.loads(json.dumps(asdict(Config.from_json(existing[name].config))))
-        if {**kept, **_MAY_DIFFER} != {**stored, **_MAY_DIFFER}:
-            other = [key for key in stored if key not in _MAY_DIFFER and kept.get(key) != stored[key]]
+        if other := _differing(existing[name], stored):
             raise InputError(
                 f"--run {name}: this archive has a run of that name with other settings ({', '.join(other)}); "
                 f"give another name, or go on with it by `autotts resume {name}`"
@@ -67,8 +66,34 @@ def start_run(archive: Archive, name: str | None, config: Config, environments: 
     return name
 
 
-def default_selector(environments: Sequence[Environment]) -> ParetoSelector:
-    """The default strategy, over the rectangle that these environments span."""
+def unfinished(archive: Archive, config: Config) -> str | None:
+    """The newest run of this configuration that did not come to its end and that nobody is at."""
+    stored = _as_stored(replace(config, added=tuple(archive.added())))
+    for run in reversed(archive.runs()):
+        if run.state != "done" and not _differing(run, stored) and is_free(archive.name, run.name):
+            return run.name
+    return None
+
+
+def _as_stored(config: Config) -> dict[str, Any]:
+    stored: dict[str, Any] = json.loads(json.dumps(asdict(config)))
+    return stored
+
+
+def _differing(run: Run, stored: Mapping[str, Any]) -> list[str]:
+    """The settings that are others in a run's record, but for those that may be changed on the way."""
+    kept = _as_stored(Config.from_json(run.config))
+    return [key for key in stored if key not in _MAY_DIFFER and kept.get(key) != stored[key]]
+
+
+def default_selector(environments: Sequence[Environment], name: str = "pareto") -> Selector:
+    """A new strategy of this name; the default one works over the rectangle that these environments span.
+
+    Raises:
+        InputError: no such strategy.
+    """
+    if name != "pareto":
+        return make_selector(name)
     sides = rectangle(environments)
     return ParetoSelector(TOLERANCE, sides["floor"], sides["left"], sides["right"])
 
@@ -82,6 +107,8 @@ def open_run(
     agents: Sequence[Agent] | None = None,
     *,
     base_url: str | None = None,
+    rounds: int | None = None,
+    askers: int = 1,
     **options: Any,
 ) -> Iterator[Search]:
     """A stored run, ready to go (on).
@@ -91,6 +118,8 @@ def open_run(
         budget: that replaces the run's own, as far as it says something.
         agents: in place of those that the run names, for one that cannot be made by its name.
         base_url: where the models' server is now; None for where it was.
+        rounds: more (or fewer) than the run began with.
+        askers: proposals that are asked for at a time.
         workers, options: see `Evaluator`.
 
     Raises:
@@ -100,6 +129,8 @@ def open_run(
     config = Config.from_json(run.config)
     if base_url is not None:
         config = replace(config, settings=replace(config.settings, base_url=base_url))
+    if rounds is not None:
+        config = replace(config, rounds=rounds)
     if budget is not None:
         config = replace(config, budget=budget.over(config.budget))
     if agents is None:
@@ -111,6 +142,6 @@ def open_run(
             f"run {name}: the environments {', '.join(config.envs)} are not those that it started with; "
             "restore them, or start a new run"
         )
-    selector = default_selector(environments)
+    selector = default_selector(environments, config.selector)
     with alone(archive.name, name), Evaluator(environments, workers, **options) as evaluator:
-        yield Search(archive, name, config, environments, agents, selector, evaluator)
+        yield Search(archive, name, config, environments, agents, selector, evaluator, askers=askers)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -21,8 +21,9 @@ from autotts.errors import AgentUnavailable, AutoTTSError, InputError, LimitReac
 from autotts.prompts import Prompts
 from autotts.replay import Environment
 from autotts.search.config import Config
-from autotts.search.loop import REFERENCE, Search
+from autotts.search.loop import Search
 from autotts.search.runs import start_run
+from autotts.search.standing import REFERENCE
 from autotts.traces.bench import Draft
 
 __all__ = [
@@ -221,7 +222,7 @@ class Served:
         self._ready = True
         return _became(told[-1], told) + self._standing(told)
 
-    def _standing(self, told: list[Candidate]) -> str:
+    def _standing(self, told: Sequence[Candidate]) -> str:
         """How the run stands, and what comes next."""
         best = self.search.best()
         held = dict.fromkeys(c.id for c in told if c.front)
@@ -261,7 +262,7 @@ def _gain(candidate: Candidate) -> str:
     return f"{100 * candidate.gain:+.2f} ± {100 * (candidate.gain_se or 0):.2f} points"
 
 
-def _became(candidate: Candidate, told: list[Candidate]) -> str:
+def _became(candidate: Candidate, told: Sequence[Candidate]) -> str:
     """What became of a submission."""
     head = f"{candidate.round}.{candidate.slot} {candidate.id} {candidate.outcome}"
     if candidate.outcome != "ok":

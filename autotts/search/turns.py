@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import random
+import threading
 import traceback
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -34,6 +36,10 @@ class Turns:
     agents: Sequence[Agent]
     per_round: int
     _silent: Counter[str] = field(init=False, default_factory=Counter)
+    _one_by_one: dict[str, threading.Lock] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._one_by_one = {agent.name: threading.Lock() for agent in self.agents}
 
     @property
     def all_built_in(self) -> bool:
@@ -56,8 +62,10 @@ class Turns:
     def ask(self, place: tuple[int, int], context: Context, rng: random.Random) -> Proposal | AgentError:
         """What the agent answers; an error of its own code is an outcome like others, and stops no search."""
         agent, _ = self.at(place)
+        side_by_side = getattr(agent, "concurrent", False)
         try:
-            answer: Any = agent.propose(context, rng)
+            with nullcontext() if side_by_side else self._one_by_one[agent.name]:
+                answer: Any = agent.propose(context, rng)
         except AgentError as error:
             return error
         except AutoTTSError:

@@ -71,8 +71,8 @@ def judge(evaluator: Evaluator, source: str) -> Verdict:
     class_name = "OptimalController" if "\nclass OptimalController" in source else None
     program = Program.from_source(source, class_name=class_name)
     try:
-        screened = evaluator.run(program, SCREEN)
-        confirmed = evaluator.confirm(program, CONFIRM, screened, SCREEN)
+        work = evaluator.begin(program, SCREEN)
+        confirmed = evaluator.confirm(work, CONFIRM, evaluator.play(work))
     except ProgramError as error:
         return Verdict(error.outcome, error.message)
     if class_name:

@@ -6,6 +6,7 @@ from types import CodeType
 from typing import Any
 
 from autotts.evaluation import child
+from autotts.sandbox.fingerprint import FINGERPRINT
 from autotts.sandbox.guards import PROGRAM
 from autotts.sandbox.jail import Channel
 from autotts.sandbox.policy import FILENAME
@@ -20,13 +21,13 @@ class _Anything:
         return {"__name__": PROGRAM}
 
 
-def _compile(source: str, **_: Any) -> CodeType:
-    return compile(source, FILENAME, "exec", dont_inherit=True)
+def _compile(source: str, **_: Any) -> tuple[CodeType, bytes]:
+    return compile(source, FILENAME, "exec", dont_inherit=True), bytes(FINGERPRINT)
 
 
 def unguarded(channel: Channel) -> None:
     """An evaluation's shard in which a program may say anything: the system's layers stand alone."""
-    vars(child).update(compile_program=_compile, _IMPORTER=_Anything())
+    vars(child).update(compile_with_fingerprint=_compile, _IMPORTER=_Anything())
     child.main(channel)
 
 

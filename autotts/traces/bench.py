@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import threading
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 from autotts.errors import InputError
 from autotts.evaluation import SHIPPED, EnvironmentResult, Evaluator, Program, Protocol, shipped
@@ -59,9 +60,9 @@ class Bench:
     evaluator: Evaluator
     protocol: Protocol
     reference: str = "cmc"
-    _results: OrderedDict[str, list[EnvironmentResult]] = field(init=False, default_factory=OrderedDict)
-    _traces: OrderedDict[str, list[EpisodeTrace]] = field(init=False, default_factory=OrderedDict)
-    _found: OrderedDict[str, Evidence] = field(init=False, default_factory=OrderedDict)
+    _results: _Shelf[list[EnvironmentResult]] = field(init=False, default_factory=lambda: _Shelf(KEPT))
+    _traces: _Shelf[list[EpisodeTrace]] = field(init=False, default_factory=lambda: _Shelf(TRACED))
+    _found: _Shelf[Evidence] = field(init=False, default_factory=lambda: _Shelf(KEPT))
 
     @property
     def environments(self) -> Sequence[Environment]:
@@ -192,13 +193,13 @@ class Bench:
         return None if feature is None or feature in known else self.evaluator.jail()
 
     def _run(self, program: Program) -> list[EnvironmentResult]:
-        return _kept(self._results, program.hash, lambda: self.evaluator.run(program, self.protocol), KEPT)
+        return self._results.get(program.hash, lambda: self.evaluator.run(program, self.protocol))
 
     def _trace(self, program: Program) -> list[EpisodeTrace]:
-        return _kept(self._traces, program.hash, lambda: self.evaluator.trace(program), TRACED)
+        return self._traces.get(program.hash, lambda: self.evaluator.trace(program))
 
     def _once(self, key: str, find: Callable[[], Evidence]) -> Evidence:
-        return _kept(self._found, key, find, KEPT)
+        return self._found.get(key, find)
 
 
 def _number_of(environment: Environment, question: int | str) -> int:
@@ -214,11 +215,23 @@ def _number_of(environment: Environment, question: int | str) -> int:
     return fitting[0]
 
 
-def _kept(shelf: OrderedDict[str, T], key: str, find: Callable[[], T], most: int) -> T:
-    """What is on a shelf under a key, found and put there where it is not; the oldest falls off."""
-    if key not in shelf:
-        shelf[key] = find()
-        while len(shelf) > most:
-            shelf.popitem(last=False)
-    shelf.move_to_end(key)
-    return shelf[key]
+@dataclass
+class _Shelf(Generic[T]):
+    """What was found last, by key; the oldest falls off. Several threads may ask at once."""
+
+    most: int
+    _found: OrderedDict[str, T] = field(default_factory=OrderedDict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def get(self, key: str, find: Callable[[], T]) -> T:
+        """What is there under a key, found where it is not: by two threads, where both miss it at the same time."""
+        with self._lock:
+            if key in self._found:
+                self._found.move_to_end(key)
+                return self._found[key]
+        value = find()
+        with self._lock:
+            self._found[key] = value
+            while len(self._found) > self.most:
+                self._found.popitem(last=False)
+        return value

@@ -47,6 +47,8 @@ class CommandAgent:
     calls = 2
     """Runs that one proposal may take: the first, and a repair."""
 
+    concurrent = True
+
     def __init__(self, name: str, settings: Settings) -> None:
         self.name = f"command/{name}"
         self._line = command_line(name)

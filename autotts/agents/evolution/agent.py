@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable
 from itertools import zip_longest
 
 from autotts.agents._base import Candidate, Context, Proposal
 from autotts.agents.evolution.genome import Genome
-from autotts.agents.evolution.operators import SEEDS, cross, known, merits_of, mutate, random_genome
+from autotts.agents.evolution.memory import Memory, genome_of
+from autotts.agents.evolution.operators import SEEDS, cross, mutate, random_genome
 from autotts.agents.evolution.render import render
 
 __all__ = ["EvolutionAgent"]
@@ -34,6 +34,7 @@ class EvolutionAgent:
 
     def __init__(self, *, random_only: bool = False) -> None:
         self._random_only = random_only
+        self._memory = Memory(BEST)
 
     def most(self) -> tuple[int, float | None]:
         """No tokens, no dollars: no model is called."""
@@ -41,11 +42,10 @@ class EvolutionAgent:
 
     def propose(self, context: Context, rng: random.Random) -> Proposal:
         """The next program; never one whose source the context already has."""
-        known = {candidate.source for candidate in context.candidates}
         for attempt in range(TRIES):
             genome, parents = self._genome(context, rng, attempt)
             source = render(genome)
-            if source not in known:
+            if not context.history.knows(source):
                 break
         return Proposal(source=source, parents=parents, answer=genome.to_json())
 
@@ -55,7 +55,8 @@ class EvolutionAgent:
         first_round = context.round <= 1  # round 0, if there is one, holds the baselines
         if first_round and context.slot < len(SEEDS) and attempt == 0:
             return SEEDS[context.slot], ()
-        pool, merits = _parents(context), merits_of(_measured(context))
+        self._memory.see(context.history)
+        pool, merits = self._pool(context), self._memory.merits
         if not pool or first_round or rng.random() < 0.1:
             return random_genome(rng, merits), ()
         # The best parents first: half as likely with each place.
@@ -65,29 +66,11 @@ class EvolutionAgent:
             return mutate(cross(first[1], second[1], rng), rng, merits), (first[0].id, second[0].id)
         return mutate(first[1], rng, merits), (first[0].id,)
 
+    def _pool(self, context: Context) -> list[tuple[Candidate, Genome]]:
+        """The best by gain and the chosen parents in turn, as far as they have a genome, each once.
 
-def _parents(context: Context) -> list[tuple[Candidate, Genome]]:
-    """The best by gain and the chosen parents in turn, as far as they have a genome, each once.
-
-    The chosen ones hold parts of the front, which may be a short stretch of it; gain speaks for the whole curve. A
-    standard error is taken off, as a gain that a few questions carry is the less likely to be there on others.
-    """
-    measured = [c for c in context.candidates if c.outcome == "ok" and c.gain is not None]
-    measured.sort(key=lambda c: (c.gain_se or 0.0) - (c.gain or 0.0))
-    best = _with_genomes(measured)[:BEST]
-    chosen = _with_genomes(context.parents)
-    mixed = [pair for both in zip_longest(best, chosen) for pair in both if pair is not None]
-    return list({pair[0].id: pair for pair in mixed}.values())
-
-
-def _measured(context: Context) -> list[tuple[Genome, float]]:
-    """Every measured program that evolution wrote, with its gain."""
-    return [
-        (genome, candidate.gain or 0.0) for candidate, genome in _with_genomes(context.candidates) if candidate.gain
-    ]
-
-
-def _with_genomes(candidates: Iterable[Candidate]) -> list[tuple[Candidate, Genome]]:
-    """Those that evolution wrote, each with its genome."""
-    pairs = [(candidate, Genome.from_json(candidate.answer)) for candidate in candidates]
-    return [(candidate, genome) for candidate, genome in pairs if genome is not None and known(genome)]
+        The chosen ones hold parts of the front, which may be a short stretch of it; gain speaks for the whole curve.
+        """
+        chosen = [(c, genome) for c in context.parents if (genome := genome_of(c)) is not None]
+        mixed = [pair for both in zip_longest(self._memory.best, chosen) for pair in both if pair is not None]
+        return list({pair[0].id: pair for pair in mixed}.values())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 from autotts.agents.evolution.genome import SLOTS, Gene, Genome, Span
 from autotts.agents.evolution.mechanisms import MECHANISMS, Knob, Mechanism, mechanism, variants
@@ -70,17 +70,16 @@ def known(genome: Genome) -> bool:
     return all(names.get((slot, gene.variant)) == {name for name, _ in gene.spans} for slot, gene in genome.genes)
 
 
-def merits_of(measured: Iterable[tuple[Genome, float]]) -> Merits:
+def merits_of(gains: Mapping[tuple[str, str], tuple[float, int]]) -> Merits:
     """How likely each variant is drawn: its weight, times what the mean gain of the programs that had it says.
 
     A point of accuracy is worth a factor of e, one unseen program of gain 0 is counted in, and nothing is ever ruled
     out: a mechanism may have been in bad company.
+
+    Args:
+        gains: (slot, variant) → (sum of the gains, number of programs).
     """
-    gains: dict[tuple[str, str], list[float]] = {}
-    for genome, gain in measured:
-        for slot, gene in genome.genes:
-            gains.setdefault((slot, gene.variant), []).append(gain)
-    found = {key: min(3.0, max(0.1, math.exp(100 * sum(own) / (len(own) + 1)))) for key, own in gains.items()}
+    found = {key: min(3.0, max(0.1, math.exp(100 * sum_ / (n + 1)))) for key, (sum_, n) in gains.items()}
     return {(m.slot, m.variant): m.weight * found.get((m.slot, m.variant), 1.0) for m in MECHANISMS}
 
 

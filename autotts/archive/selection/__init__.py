@@ -1,7 +1,7 @@
 """Selection strategies: one a file, found by name.
 
 Others add theirs by an entry point of the group `autotts` whose name is `selector.NAME` and whose value is a callable
-that gives a `Selector`.
+that gives a new `Selector`.
 """
 
 from __future__ import annotations

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable
 
 from autotts.archive.selection._base import Entry
 
 __all__ = ["BestOfN"]
 
 
-@dataclass(frozen=True, slots=True)
 class BestOfN:
     """No parents, ever."""
 
-    name: str = "best_of_n"
+    name = "best_of_n"
 
-    def parents(self, candidates: Sequence[Entry], rng: random.Random, k: int) -> list[str]:
+    def add(self, entry: Entry) -> None:
+        """See `Selector.add`; nothing is kept."""
+
+    def used(self, ids: Iterable[str]) -> None:
+        """See `Selector.used`; nothing is kept."""
+
+    def parents(self, rng: random.Random, k: int) -> list[str]:
         """See `Selector.parents`."""
         return []

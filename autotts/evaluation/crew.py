@@ -1,0 +1,101 @@
+"""Shards side by side: so many at a time, one of several failures told, clock outcomes tried again alone."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from contextlib import contextmanager
+from typing import TypeVar
+
+from autotts.errors import CpuLimit, ProgramError, WallTimeout
+
+__all__ = ["Crew", "Progress"]
+
+Progress = Callable[[float], None]
+T = TypeVar("T")
+
+
+class Crew:
+    """Threads that wait for children. Jobs of several callers share them; what runs alone has the machine for itself.
+
+    Args:
+        workers: shards at a time.
+    """
+
+    def __init__(self, workers: int) -> None:
+        self._threads = ThreadPoolExecutor(workers, thread_name_prefix="autotts-worker")
+        self._quiet = threading.Condition()
+        self._running = 0
+        self._waiting_alone = 0
+
+    def close(self) -> None:
+        """End the threads; end the children first, so that none waits for one."""
+        self._threads.shutdown(cancel_futures=True)
+
+    def one(self, work: Callable[[], T]) -> T:
+        """Do one piece of work among others; once more, alone, where the clock ended it."""
+        try:
+            return self._threads.submit(self._among_others, work).result()
+        except (CpuLimit, WallTimeout):
+            return self._alone(work)
+
+    def all(self, works: Sequence[Callable[[], T]], progress: Progress) -> list[T]:
+        """Do all; the failure that stands is the first in order, whatever the timing of the workers."""
+        futures = {self._threads.submit(self._among_others, work): k for k, work in enumerate(works)}
+        results: dict[int, T] = {}
+        failures: dict[int, ProgramError] = {}
+        pending = set(futures)
+        try:
+            while pending:
+                done, pending = wait(pending, return_when=FIRST_COMPLETED)
+                for future in done - {f for f in done if f.cancelled()}:
+                    k, error = futures[future], future.exception()
+                    if error is None:
+                        results[k] = future.result()
+                    elif isinstance(error, ProgramError):
+                        failures[k] = error
+                        for other in pending:
+                            if futures[other] > k:
+                                other.cancel()
+                    else:
+                        raise error
+                progress(1 - len(pending) / len(works))
+        finally:
+            for other in pending:
+                other.cancel()
+        for k in sorted(failures):
+            if not isinstance(failures[k], CpuLimit | WallTimeout):
+                raise failures[k]
+            # The clock may have been the machine's fault: once more, alone, before it stands.
+            results[k] = self._alone(works[k])
+        # Work behind a clock outcome that did not stand was cancelled: do what is missing.
+        return [results[k] if k in results else self._among_others(work) for k, work in enumerate(works)]
+
+    def _among_others(self, work: Callable[[], T]) -> T:
+        with self._place(lambda: not self._waiting_alone):
+            return work()
+
+    def _alone(self, work: Callable[[], T]) -> T:
+        """With no other shard beside it, of whatever candidate."""
+        with self._quiet:
+            self._waiting_alone += 1
+        try:
+            with self._place(lambda: not self._running):
+                return work()
+        finally:
+            with self._quiet:
+                self._waiting_alone -= 1
+                self._quiet.notify_all()
+
+    @contextmanager
+    def _place(self, free: Callable[[], bool]) -> Iterator[None]:
+        with self._quiet:
+            self._quiet.wait_for(free)
+            self._running += 1
+        try:
+            yield
+        finally:
+            with self._quiet:
+                self._running -= 1
+                self._quiet.notify_all()

@@ -1,0 +1,169 @@
+"""What has been told of a run: the story that agents see, and how its programs stand."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+from autotts.agents import Candidate, History
+from autotts.archive import Archive, Evaluation, Proposal
+from autotts.archive import Program as StoredProgram
+from autotts.archive.selection import Entry, Selector
+from autotts.replay import Environment
+from autotts.search.config import Config
+from autotts.search.novelty import Known, behaviour_of
+from autotts.search.standing import Edge, Standing
+
+__all__ = ["Kept", "Plan", "Story"]
+
+PARENTS = 2
+
+
+class Kept(Candidate):
+    """A candidate whose texts stay in the archive until somebody reads them, for a run may have many."""
+
+    _archive: ClassVar[Archive]
+    _run: ClassVar[str]
+
+    @classmethod
+    def of(cls, archive: Archive, run: str, **fields: Any) -> Kept:
+        """All fields but `source` and `answer`."""
+        made = object.__new__(cls)
+        made.__dict__.update(fields, _archive=archive, _run=run)
+        return made
+
+    def __getattr__(self, name: str) -> str:
+        if name == "source":
+            program = self._archive.program(self.hash) if self.hash else None
+            return program.source if program else ""
+        if name == "answer":
+            proposal = self._archive.proposal(self._run, self.round, self.slot)
+            return proposal.answer if proposal else ""
+        raise AttributeError(name)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a round is asked and judged with: all that was told when it was planned, and nothing later.
+
+    Attributes:
+        history: see `History`.
+        parents: by slot.
+        edge: see `Edge`.
+    """
+
+    history: History
+    parents: Sequence[tuple[Candidate, ...]]
+    edge: Edge
+
+
+@dataclass
+class Story:
+    """Takes committed slots in order, from the archive's own records.
+
+    Args:
+        archive, run, config, environments, selector: of the search.
+
+    Attributes:
+        candidates: everything told, in order.
+        standing, known: see these.
+        rejects: how many ended in each outcome that is not "ok".
+    """
+
+    archive: Archive
+    run: str
+    config: Config
+    environments: Sequence[Environment]
+    selector: Selector
+    candidates: list[Candidate] = field(default_factory=list)
+    standing: Standing = field(init=False)
+    known: Known = field(default_factory=Known)
+    rejects: Counter[str] = field(default_factory=Counter)
+    _places: dict[str, int] = field(default_factory=dict)
+    _sources: dict[str, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.standing = Standing(self.environments, self.config.protocol.betas)
+
+    def take(self, stored: Proposal) -> Candidate:
+        """Take a committed slot in; the candidate that it is."""
+        verdict = stored.verdict
+        assert verdict is not None
+        program = self.archive.program(verdict.program) if verdict.program else StoredProgram("", "")
+        assert program is not None
+        place, ok, behaviour = (stored.round, stored.slot), verdict.outcome == "ok", ""
+        points: tuple[tuple[float, float, float], ...] = ()
+        if ok:
+            screened = self._evaluations(program.hash, "screen")
+            behaviour = behaviour_of([screened[0].digests])
+            if verdict.stage == "confirm":
+                points = self._take_confirmed(program, verdict.gain or 0.0, verdict.gain_se, screened, stored)
+        else:
+            self.rejects[verdict.outcome] += 1
+        self.known.add(place, program.hash, program.fingerprint, behaviour)
+        parents = tuple(p[:10] for p in stored.parents if p[:10] in self._places)
+        self.selector.used(parents)
+        candidate = Kept.of(
+            self.archive,
+            self.run,
+            id=program.id,
+            idea=program.idea,
+            agent=stored.agent,
+            outcome=verdict.outcome,
+            gain=verdict.gain,
+            gain_se=verdict.gain_se,
+            front=False,
+            round=stored.round,
+            slot=stored.slot,
+            parents=parents,
+            message=verdict.message,
+            line=verdict.line,
+            where=verdict.where,
+            points=points,
+            class_name=program.class_name,
+            hash=program.hash,
+        )
+        if program.hash:
+            self._places.setdefault(program.id, len(self.candidates))
+            self._sources.setdefault(program.hash, len(self.candidates))
+        self.candidates.append(candidate)
+        return candidate
+
+    def history(self) -> History:
+        """All that was told up to now."""
+        return History(self.candidates, self.standing.front_ids(), self._sources)
+
+    def plan(self, rngs: Iterable[random.Random]) -> Plan:
+        """What a round is asked with, as things stand now; one generator a slot, to draw its parents."""
+        history = self.history()
+        picks = [self.selector.parents(rng, PARENTS) for rng in rngs]
+        parents = [tuple(history[self._places[id_]] for id_ in ids if id_ in self._places) for ids in picks]
+        return Plan(history, parents, self.standing.edge)
+
+    def hash_of(self, id_: str) -> str | None:
+        """The full hash of a program that was told of."""
+        place = self._places.get(id_)
+        return None if place is None else self.candidates[place].hash
+
+    def _evaluations(self, digest: str, source: str) -> list[Evaluation]:
+        protocol = self.config.screen_protocol if source == "screen" else self.config.protocol
+        hashes = [environment.hash for environment in self.environments]
+        kept = self.archive.get_evaluations(digest, hashes, protocol.hash, source)
+        return [kept[name] for name in hashes]
+
+    def _take_confirmed(
+        self,
+        program: StoredProgram,
+        gain: float,
+        gain_se: float | None,
+        screened: Sequence[Evaluation],
+        stored: Proposal,
+    ) -> tuple[tuple[float, float, float], ...]:
+        confirmed = self._evaluations(program.hash, "confirm")
+        points = self.standing.take(program.id, program.name, (gain, gain_se), screened, confirmed)
+        if stored.agent != "baseline":
+            self.selector.add(Entry(program.id, points, gain, gain_se))
+        return tuple((p.beta, p.accuracy, p.tokens) for p in points)
