@@ -115,7 +115,10 @@ class ProgramError(AutoTTSError):
         line: 1-based line of the program where it happened, None where no line is known.
         where: the episode (β, environment, question, seed) in words, "" outside an episode.
         frames: the calls within the program that led there, innermost last: line and name of the function each.
+        machine: whether the machine may have been at fault (its load, want of memory): tried again before it stands.
     """
+
+    machine = False
 
     def __init__(self, message: str, line: int | None = None, where: str = "") -> None:
         self.message = message
@@ -150,9 +153,13 @@ class InadmissibleAction(ProgramError):
 class CpuLimit(ProgramError):
     """The program used more CPU time than its shard may."""
 
+    machine = True
+
 
 class WallTimeout(ProgramError):
     """The program did not end in time by the wall clock."""
+
+    machine = True
 
 
 class MemoryLimit(ProgramError):
