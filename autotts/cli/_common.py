@@ -32,6 +32,7 @@ __all__ = [
     "equivalence_option",
     "json_option",
     "load_all",
+    "log_option",
     "option",
     "print_json",
     "prompts_option",
@@ -116,6 +117,11 @@ workers_option = option(
     default=default_workers,
     show_default="number of processors",
     help="Shards at a time.",
+)
+
+
+log_option = option(
+    "--log", "log_file", default=None, metavar="FILE", help="Append every event of the run, a JSON object a line."
 )
 
 
