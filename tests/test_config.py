@@ -202,6 +202,8 @@ def test_a_file_that_cannot_be_read(call: Any, world: Path) -> None:
     assert "autotts.toml: cannot be read (Is a directory)" in call("list", code=2)
     assert "--config no.toml: there is no such file" in call("--config", "no.toml", "list", code=2)
     assert "--config no.toml" in call("list", code=2, AUTOTTS_CONFIG="no.toml")
+    (world / "autotts.toml").rmdir()
+    assert "goes before the command" in call("list", "--config", "no.toml", code=2)
 
 
 def test_help_works_whatever_a_file_says(call: Any, world: Path) -> None:

@@ -109,6 +109,8 @@ def _run(argv: list[str] | None, dotenv: str | None = None) -> int:
         click.echo(f"error: {printable(str(error))}", err=True)
         return error.exit_code
     except click.ClickException as error:
+        if isinstance(error, click.NoSuchOption) and error.option_name == "--config":
+            error.message, error.possibilities = "--config FILE goes before the command: autotts --config FILE …", None
         error.show()
         return error.exit_code
     except (KeyboardInterrupt, click.Abort):
