@@ -184,7 +184,7 @@ def test_a_directory_as_the_log_does_not_stop_a_search(tmp_path: Path) -> None:
     assert done.stderr.count("--log run.jsonl: Is a directory") == 1
 
 
-@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("seed", [0, *(pytest.param(n, marks=pytest.mark.slow) for n in (1, 2, 3))])
 def test_the_log_of_a_killed_and_resumed_search_is_whole_line_by_line(tmp_path: Path, seed: int) -> None:
     with subprocess.Popen(small(tmp_path, "--rounds", "200"), cwd=tmp_path, start_new_session=True) as process:
         log = tmp_path / "run.jsonl"

@@ -110,7 +110,7 @@ def _run(argv: list[str] | None, dotenv: str | None = None) -> int:
         return error.exit_code
     except click.ClickException as error:
         if isinstance(error, click.NoSuchOption) and error.option_name == "--config":
-            error.message, error.possibilities = "--config FILE goes before the command: autotts --config FILE …", None
+            error = click.UsageError("--config FILE goes before the command: autotts --config FILE …", error.ctx)
         error.show()
         return error.exit_code
     except (KeyboardInterrupt, click.Abort):
