@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -166,8 +166,8 @@ def _unread(ctx: click.Context) -> dict[str, str | None]:
 def _show_run(ctx: click.Context, name: str, archive: str, as_json: bool) -> int:
     with Archive(archive, create=False) as store:
         run = store.run(name)
-    kept = _by_option(json.loads(json.dumps(asdict(Config.from_json(run.config)))))
     settings = {each.name: each for each in _settings(ctx, ("search",))}
+    kept = _by_option(json.loads(json.dumps(asdict(Config.from_json(run.config)))), settings)
     now = _as_kept({each.name: each.value for each in settings.values()})
     rows: list[dict[str, Any]] = []
     for key, value in kept.items():
@@ -190,13 +190,16 @@ def _show_run(ctx: click.Context, name: str, archive: str, as_json: bool) -> int
     return 0
 
 
-def _by_option(stored: Mapping[str, Any]) -> dict[str, Any]:
-    """A stored configuration by the names of the options that it comes from."""
-    flat = {key: value for key, value in stored.items() if key not in ("settings", "budget")}
-    flat |= stored["settings"]
-    flat |= {f"max_{key}": value for key, value in stored["budget"].items()}
-    names = {"agents": "agent", "envs": "env"}
-    return {names.get(key, key.replace("_", "-")): value for key, value in flat.items()}
+def _by_option(stored: Mapping[str, Any], known: Collection[str]) -> dict[str, Any]:
+    """A stored configuration by the options that it comes from: `agents` is --agent, `tokens` is --max-tokens."""
+    found: dict[str, Any] = {}
+    for key, value in stored.items():
+        name = key.replace("_", "-")
+        if isinstance(value, Mapping):
+            found |= _by_option(value, known)
+        else:
+            found[next((n for n in (name, f"max-{name}", name.removesuffix("s")) if n in known), name)] = value
+    return found
 
 
 def _as_kept(values: Mapping[str, Any]) -> dict[str, Any]:
