@@ -157,7 +157,7 @@ def test_an_option_and_a_command_of_one_name(call: Any, world: Path) -> None:
         ("[serch]\n", "line 1: [serch]: there is no command autotts serch; did you mean [search]?"),
         ("[inspect.credits]\n", "did you mean [inspect.credit]?"),
         ("[[search]]\n", "one pair of brackets"),
-        ("[front]\nrounds = 4\n", "autotts front has no option --rounds; [search] has it"),
+        ("[front]\nrounds = 4\n", "autotts front has no option --rounds; it belongs into [resume] or [search]"),
         ("search = 4\n", "go into the table [search]"),
         ("max.cost = 4\n", "no command autotts max"),
         ('[search]\nrounds = "4"\n', 'line 2: rounds = "4": --rounds takes a whole number'),
@@ -254,7 +254,7 @@ def test_paths_are_relative_to_the_file(call: Any, world: Path, monkeypatch: pyt
     assert rows["env"]["value"] == [f"{world}/inner [[]1]/t*.jsonl"]
 
 
-DECIDES_NOTHING = {"run", "dry-run", "workers", "sandbox", "isolation", "archive", "display", "log", "json"}
+DECIDES_NOTHING = {"run", "dry-run", "askers", "workers", "sandbox", "isolation", "archive", "display", "log", "json"}
 """Options of `search` that leave its archive as it is, row for row; every other one is stored in the run."""
 
 

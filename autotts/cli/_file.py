@@ -248,11 +248,11 @@ class _Checker:
         owner = f"autotts {' '.join(entry.table)}" if entry.table else "no command"
         said = f"{owner} has {'no' if entry.table else 'an'} option --{entry.key}"
         near = _near(entry.key, names)
-        elsewhere = [words for words, command in self.known.items() if entry.key in options(command)]
+        elsewhere = [f"[{'.'.join(words)}]" for words, command in self.known.items() if entry.key in options(command)]
         if (*entry.table, entry.key) in self.known:
             hint = f"options of that command go into the table [{'.'.join((*entry.table, entry.key))}]"
         elif elsewhere:
-            hint = f"[{'.'.join(elsewhere[0])}] has it"
+            hint = f"it belongs into {' or '.join(elsewhere)}"
         else:
             hint = f"did you mean {near}?" if near else "take it out"
         return self._error(entry.line, entry.key, f"{said}; {hint}")
