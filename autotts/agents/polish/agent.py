@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 
 from autotts.agents._base import Candidate, Context, Proposal
-from autotts.agents.polish.tuning import optimiser, polished
+from autotts.agents.polish.tuning import GENERATIONS, optimiser, polished
 from autotts.errors import LimitReached, NothingBetter, ProgramError
 
 __all__ = ["PolishAgent"]
@@ -14,14 +14,18 @@ __all__ = ["PolishAgent"]
 class PolishAgent:
     """Gives a program of the front better constants, by CPU and without a model. Deterministic given (context, rng).
 
+    Args:
+        generations: of the optimiser; see `polished`.
+
     Raises:
         InputError: the package of the optimiser is not installed.
     """
 
     name = "polish"
 
-    def __init__(self) -> None:
+    def __init__(self, generations: int = GENERATIONS) -> None:
         optimiser()
+        self._generations = generations
 
     def most(self) -> tuple[int, float | None]:
         """No tokens, no dollars: no model is called."""
@@ -43,7 +47,7 @@ class PolishAgent:
                 raise LimitReached("--max-time: it is over before the constants were tuned")
 
         try:
-            found = polished(context.bench, parent.program, rng, go_on)
+            found = polished(context.bench, parent.program, rng, go_on, generations=self._generations)
         except ProgramError as error:
             raise NothingBetter(f"{parent.id} cannot be polished: {error}") from error
         return Proposal(found.program.source, (parent.id,), found.to_json())

@@ -27,7 +27,7 @@ from autotts.evaluation.constants import constants_of
 from autotts.evaluation.statistics import Scores, cluster_index, cluster_resamples, gains_under
 from autotts.traces.bench import Bench
 
-__all__ = ["Polished", "optimiser", "polished"]
+__all__ = ["GENERATIONS", "Polished", "optimiser", "polished"]
 
 FOLDS = 3
 POPULATION = 8
@@ -41,7 +41,7 @@ LOOKED_AT = 48
 """Constants of which is tried how much they move, the first of the schedule."""
 
 TRIAL_STEP = 1.5
-"""By which each is moved for that: up, or down where up is not admissible."""
+"""By which each is moved for that: up, or down where up is not admissible or does nothing."""
 
 RESAMPLES = 1000
 WORST = -1.0
@@ -157,20 +157,24 @@ def _that_matter(bench: Bench, program: Program, parent: Variant, go_on: Callabl
     """The same with the constants that move tokens and accuracies most, either way: what is right plays no part."""
     betas = bench.protocol.betas
     few = Protocol(tuple(dict.fromkeys((betas[0], betas[len(betas) // 2], betas[-1]))), bench.protocol.seeds[:1])
-    trials = Trials(bench, few, go_on)
-    before = bench.scores(program, few)
-    spent = max(float(np.nanmean(before.tokens)), 1.0)
-    effects: list[float] = []
+    trials, before = Trials(bench, few, go_on), bench.scores(program, few)
     places = range(len(parent.constants))
+    effects = []
     for place in places:
         both = (parent.stepping([step if k == place else 0.0 for k in places]) for step in (TRIAL_STEP, -TRIAL_STEP))
-        found = (trials.scores(variant) for variant in both)
-        after = next((scores for scores in found if scores is not None), before)
-        tokens = np.nanmean(np.abs(after.tokens - before.tokens)) / spent
-        effects.append(float(tokens + np.nanmean(np.abs(after.accuracy - before.accuracy))))
+        moves = (_effect(trials.scores(variant), before) for variant in both)
+        effects.append(next((effect for effect in moves if effect > 0), 0.0))
     order = sorted((k for k, effect in enumerate(effects) if effect > 0), key=lambda k: (-effects[k], k))
     kept = tuple(parent.constants[k] for k in sorted(order[:MOST]))
     return Variant(parent.source, kept, (0.0,) * len(kept))
+
+
+def _effect(after: Scores | None, before: Scores) -> float:
+    """How far tokens moved as a share of their mean, and accuracies; none where a variant failed."""
+    if after is None:
+        return 0.0
+    tokens = np.nanmean(np.abs(after.tokens - before.tokens)) / max(float(np.nanmean(before.tokens)), 1.0)
+    return float(tokens + np.nanmean(np.abs(after.accuracy - before.accuracy)))
 
 
 class _Tuning:
@@ -199,14 +203,14 @@ class _Tuning:
         gain, se = self._over_parent(self._patched([self._of(variant) for variant in chosen]))
         if not gain > se:
             raise NothingBetter(
-                f"no constants of {program.id} are better than its own beyond {100 * se:.2f} points on these "
-                f"questions: {100 * gain:+.2f} where they were not tuned"
+                f"no constants of {program.id} are better than its own, beyond a standard error, on questions that "
+                f"they were not tuned on: {100 * gain:+.2f} ± {100 * se:.2f} points"
             )
         everything = list(range(self.clusters))
         known = [variant for variant, scores in self._trials.known.values() if scores is not None]
         child = self._thrifty(self._choose(parent, known, everything), parent)
         if not child.changes:
-            raise NothingBetter(f"no constants of {program.id} are better than its own beyond a standard error")
+            raise NothingBetter(f"no constants of {program.id} are better than its own, beyond a standard error")
         raw, _ = self._over_parent(self._of(child))
         changes = tuple((_line(parent.source, c.start), c.text, text) for c, text in child.changes)
         figures = gain, se, raw
