@@ -121,10 +121,10 @@ REACH = """\
 What there is to gain depends on the program. Half of the questions cannot resolve a few tenths of a point, and then the
 parent stays: that is most of the time for a program whose numbers are sensible. So `polish` is an agent to ask for, and
 not a part of the default search. Where the gain over CMC is large and that within the parent's range is small, the
-child has mostly come to work at budgets that its parent could not go down to. The halves share the models: the spread over programs and seeds is no standard
-error. The published controllers were tuned by their authors for other models and questions, which leaves more to find
-in them than in what a search has polished. What a child brings to a front is for the search to say: it is screened and
-confirmed as any other program.
+child has mostly come to work at budgets that its parent could not go down to. The halves share the models: the spread
+over programs and seeds is no standard error. The published controllers were tuned by their authors for other models and
+questions, which leaves more to find in them than in what a search has polished. What a child brings to a front is for
+the search to say: it is screened and confirmed as any other program.
 """
 
 
