@@ -29,6 +29,7 @@ __all__ = [
     "MemoryLimit",
     "Nondeterministic",
     "NotSubmitted",
+    "NothingBetter",
     "OutputLimit",
     "PolicyViolation",
     "ProgramError",
@@ -92,6 +93,10 @@ class MalformedAnswer(AgentError):
 
 class NotSubmitted(AgentError):
     """The session came to one of its limits before a program was submitted."""
+
+
+class NothingBetter(AgentError):
+    """The agent looked for a better program and found none, or has nothing left to make better."""
 
 
 class AgentTimeout(AgentError):
@@ -190,6 +195,7 @@ AGENT_OUTCOMES: dict[str, type[AgentError]] = {
         EmptyAnswer,
         MalformedAnswer,
         NotSubmitted,
+        NothingBetter,
         AgentTimeout,
         AgentUnavailable,
         AgentFailed,

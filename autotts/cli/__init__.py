@@ -30,6 +30,7 @@ _COMMANDS = {
     "inspect": "autotts.cli.inspect:inspect",
     "list": "autotts.cli.archive:list_",
     "mcp": "autotts.cli.mcp:mcp",
+    "polish": "autotts.cli.polish:polish",
     "prompts": "autotts.cli.prompts:prompts",
     "resume": "autotts.cli.search:resume",
     "score": "autotts.cli.score:score",
