@@ -121,7 +121,8 @@ def test_any_process_of_a_search_is_killed_again_and_again(tmp_path: Path, seed:
                         os.kill(rng.choice(family), signal.SIGKILL)
                     except ProcessLookupError:
                         kills -= 1
-        assert process.returncode in (0, -signal.SIGKILL), "what is not the host's end, it gets over"
+        # What is not the host's end it gets over, unless what is started in its place is killed again at once.
+        assert process.returncode in (0, 1, -signal.SIGKILL)
         if process.returncode == 0:
             break
     with Archive(tmp_path / "killed.db", create=False) as killed, Archive(tmp_path / "whole.db", create=False) as whole:
