@@ -15,11 +15,9 @@ import math
 import os
 import platform
 import random
-import shlex
-import sys
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import NormalDist, mean, stdev
 
@@ -36,8 +34,11 @@ from autotts.search.standing import rectangle
 
 ROOT = Path(__file__).resolve().parents[1]
 RECORDED = Path(os.environ.get("AUTOTTS_SHARED", ROOT.parent / "shared")) / "data" / "replay"
-SCREENS = ((2, 2), (1, 5), (1, 11), (2, 11))
+SCREENS = ((2, 3), (3, 2), (1, 6), (1, 11), (3, 11))
 """(episode seeds, β) of the screens that are compared."""
+
+AGAIN = 12
+"""(seed, β) pairs for which a small screen is repeated, to be timed."""
 
 Screen = tuple[int, int]
 
@@ -203,14 +204,18 @@ def cpu(environments: Sequence[Environment], work: Callable[[Evaluator], object]
     return sum(b - a for a, b in zip(before[:4], os.times()[:4], strict=True))
 
 
-def shares(environments: Sequence[Environment], screen: Screen, n_seeds: int, again: int) -> tuple[float, float]:
-    """What a screen plays of a full evaluation's episodes, and what it costs of its CPU (`cmc`)."""
-    config = Config(betas=len(BETAS), seeds=n_seeds, screen_seeds=screen[0], screen_betas=screen[1])
-    program = shipped("cmc")
+def shares(environments: Sequence[Environment], screens: Sequence[Screen], n_seeds: int) -> list[tuple[float, float]]:
+    """What screens play of a full evaluation's episodes, and what they cost of its CPU (`cmc`)."""
+    program, whole = shipped("cmc"), Config(betas=len(BETAS), seeds=n_seeds)
     start = cpu(environments, lambda evaluator: evaluator.isolation)
-    small = cpu(environments, lambda e: [e.run(program, config.screen_protocol) for _ in range(again)]) - start
-    full = cpu(environments, lambda e: e.run(program, config.protocol, "confirm")) - start
-    return screen[0] * screen[1] / (n_seeds * len(BETAS)), small / again / full
+    full = cpu(environments, lambda e: e.run(program, whole.protocol, "confirm")) - start
+    result = []
+    for seeds, betas in screens:
+        protocol = replace(whole, screen_seeds=seeds, screen_betas=betas).screen_protocol
+        again = max(1, AGAIN // (seeds * betas))
+        small = cpu(environments, lambda e, p=protocol, n=again: [e.run(program, p) for _ in range(n)]) - start
+        result.append((seeds * betas / (n_seeds * len(BETAS)), small / again / full))
+    return result
 
 
 # ---- the page --------------------------------------------------------------------------------------------------------
@@ -252,8 +257,8 @@ def section(world: World, environments: Sequence[Environment], options: argparse
         print(world.name, lines[-1], flush=True)
     lines += ["", "Screens, under the bound that a search has:", "", f"| seeds × β | episodes, % | CPU, % | {head}"]
     lines.append("|---|---|---|---|---|---|---|---|")
-    for screen in dict.fromkeys((default, *SCREENS)):
-        episodes, time = shares(environments, screen, n_seeds, 1 if options.quick else 4)
+    screens = list(dict.fromkeys((default, *SCREENS)))
+    for screen, (episodes, time) in zip(screens, shares(environments, screens, n_seeds), strict=True):
         outcomes = [simulate(run, screen, gated(spent), box) for run in searches]
         lines.append(row(f"{screen[0]} × {screen[1]} | {100 * episodes:.1f} | {100 * time:.1f}", outcomes))
         print(world.name, lines[-1], flush=True)
@@ -305,7 +310,7 @@ def main() -> None:
         patterns = {"recorded: Qwen3 0.6B, 1.7B, 4B, 8B on AIME 2024": recorded, **patterns}
     known, n_seeds = (3, 2) if options.quick else (6, Config().seeds)
     facts = [
-        f"- Command: `{shlex.join(['python', 'benchmarks/screening.py', *sys.argv[1:]])}`",
+        f"- Command: `python benchmarks/screening.py --searches {options.searches}`",
         f"- Size: full evaluation is {len(BETAS)} β × {n_seeds} seeds, drawn from {known} for each simulated search; "
         f"{options.searches} searches each",
         f"- Machine: {platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}",
@@ -314,7 +319,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         for name, names in patterns.items():
             environments = load_environments(names)
-            lengths = [(False, 44), (True, 30), (False, 26)] if name.startswith("rec") else [(False, 28), (True, 20)]
+            lengths = [(False, 44), (True, 30), (False, 26)] if name.startswith("rec") else [(False, 20), (True, 10)]
             if options.quick:
                 lengths = [(False, 4), (True, 4)]
             world = collected(name, environments, known, lengths, options.cache or Path(folder))
