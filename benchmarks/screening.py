@@ -278,14 +278,14 @@ processes.
 MEANING = """\
 ## What follows from it
 
-- Without a bound a screen loses programs of the front; a level that is the same at each look loses the more the longer
-  a run is. The union bound over all looks is the one that is shipped: `autotts/search/screening.py`.
-- At a fixed number of episodes, seeds at both ends of β say more than β in between: what lies between is read off
-  a straight line, and how far that is off is known from the programs that were confirmed.
-- Most programs of this agent are near the front, and many that enter it do so by an answer or two. No screen of a
-  tenth tells these apart, so most of what is close passes: the screen is there for what is not.
-- The space is that of the built-in agent; its weakest assemblies are a few points beneath the front where they come
-  nearest. What a model writes at its first attempt may be far worse, and is then stopped at the cost of the screen.
+- Without a bound a screen loses programs of the front; a level that is the same at each look may lose the more the
+  longer a run is. The union bound over all looks is the one that is shipped: `autotts/search/screening.py`.
+- For as many episodes, more seeds at fewer β say more than the other way round: what lies between is read off a
+  straight line, and how far that is off is known from the programs that were confirmed. A β in the middle is kept all
+  the same: it costs next to nothing here, and tells programs apart that do the same at both ends.
+- Most programs of this agent are near the front, and many enter it by an answer or two. No screen of a tenth tells
+  these apart with a bound for a whole run, so nearly all of them pass: losing nothing is what the bound is for. What the
+  screen stops is what is far off, at a twentieth of the CPU that confirming costs.
 """
 
 

@@ -96,7 +96,7 @@ def show_plan(config: Config, agents: Sequence[Agent], as_json: bool) -> int:
     for line in [*lines, whole]:
         console().print(f"{line.agent}: {line.text()}", soft_wrap=True)
     click.echo(
-        f"asking takes at most {asking:,.0f} s; every program is screened on {config.betas} β × {config.screen_seeds} "
+        f"asking takes at most {asking:,.0f} s; every program is screened on {len(config.screen_protocol.betas)} β × {config.screen_seeds} "
         f"seeds and, where it could touch the front, confirmed on {config.seeds}"
     )
     return 0

@@ -27,6 +27,9 @@ __all__ = ["DOUBT", "Gate", "Look", "spent"]
 DOUBT = 0.05
 """Chance that a run loses a program to its screen that full evaluation would put on the front; at most."""
 
+SETTLED = 5
+"""Programs after which front and luck are known well enough for the errors to be like those that follow."""
+
 _SERIES = 2.11
 """More than the sum over m ≥ 2 of 1 / (m ln² m), which is 2.1097."""
 
@@ -140,7 +143,7 @@ class Gate:
         read, found = _read(screened, betas), _read(confirmed, betas)
         luck = read.less(found)
         leads, least = self._leads, self._least
-        if self.edge:
+        if self._count >= SETTLED:
             fair = read.less(self._luck)
             told, true = self._lead(fair)[0], self._lead(found)[0]
             if math.isfinite(told) and math.isfinite(true):
