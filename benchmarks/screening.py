@@ -257,7 +257,7 @@ def section(world: World, environments: Sequence[Environment], options: argparse
         print(world.name, lines[-1], flush=True)
     lines += ["", "Screens, under the bound that a search has:", "", f"| seeds × β | episodes, % | CPU, % | {head}"]
     lines.append("|---|---|---|---|---|---|---|---|")
-    screens = list(dict.fromkeys((default, *SCREENS)))
+    screens = [screen for screen in dict.fromkeys((default, *SCREENS)) if screen[0] <= n_seeds]
     for screen, (episodes, time) in zip(screens, shares(environments, screens, n_seeds), strict=True):
         outcomes = [simulate(run, screen, gated(spent), box) for run in searches]
         lines.append(row(f"{screen[0]} × {screen[1]} | {100 * episodes:.1f} | {100 * time:.1f}", outcomes))
@@ -284,8 +284,8 @@ MEANING = """\
   straight line, and how far that is off is known from the programs that were confirmed. A β in the middle is kept all
   the same: it costs next to nothing here, and tells programs apart that do the same at both ends.
 - Most programs of this agent are near the front, and many enter it by an answer or two. No screen of a tenth tells
-  these apart with a bound for a whole run, so nearly all of them pass: losing nothing is what the bound is for. What the
-  screen stops is what is far off, at a twentieth of the CPU that confirming costs.
+  these apart with a bound for a whole run, so nearly all of them pass: losing nothing is what the bound is for. What
+  the screen stops is what is far off, at a twentieth of the CPU that confirming costs.
 """
 
 
