@@ -27,7 +27,7 @@ if TYPE_CHECKING:
         synthetic_environments,
     )
     from autotts.sandbox import Limits, Sandbox
-    from autotts.search import Budget, Config, Search, default_selector, open_run, start_run
+    from autotts.search import Budget, Config, Event, Listeners, Search, default_selector, open_run, start_run
 
 __all__ = [
     "UNPARSED",
@@ -44,9 +44,11 @@ __all__ = [
     "EnvironmentResult",
     "Episode",
     "Evaluator",
+    "Event",
     "InputError",
     "LimitReached",
     "Limits",
+    "Listeners",
     "MockAgent",
     "Program",
     "ProgramError",
@@ -77,7 +79,7 @@ _ROOMS = {
     "replay": "UNPARSED Environment Episode Question Trajectory load_environment load_environments save_environment "
     "synthetic_environments",
     "sandbox": "Limits Sandbox",
-    "search": "Budget Config Search default_selector open_run start_run",
+    "search": "Budget Config Event Listeners Search default_selector open_run start_run",
 }
 _ROOM_OF = {name: room for room, names in _ROOMS.items() for name in names.split()}
 

@@ -29,6 +29,7 @@ __all__ = [
     "MemoryLimit",
     "Nondeterministic",
     "NotSubmitted",
+    "NothingBetter",
     "OutputLimit",
     "PolicyViolation",
     "ProgramError",
@@ -94,6 +95,10 @@ class NotSubmitted(AgentError):
     """The session came to one of its limits before a program was submitted."""
 
 
+class NothingBetter(AgentError):
+    """The agent looked for a better program and found none, or has nothing left to make better."""
+
+
 class AgentTimeout(AgentError):
     """The agent did not end within its deadline."""
 
@@ -115,7 +120,10 @@ class ProgramError(AutoTTSError):
         line: 1-based line of the program where it happened, None where no line is known.
         where: the episode (β, environment, question, seed) in words, "" outside an episode.
         frames: the calls within the program that led there, innermost last: line and name of the function each.
+        machine: whether the machine may have been at fault (its load, want of memory): tried again before it stands.
     """
+
+    machine = False
 
     def __init__(self, message: str, line: int | None = None, where: str = "") -> None:
         self.message = message
@@ -150,9 +158,13 @@ class InadmissibleAction(ProgramError):
 class CpuLimit(ProgramError):
     """The program used more CPU time than its shard may."""
 
+    machine = True
+
 
 class WallTimeout(ProgramError):
     """The program did not end in time by the wall clock."""
+
+    machine = True
 
 
 class MemoryLimit(ProgramError):
@@ -183,6 +195,7 @@ AGENT_OUTCOMES: dict[str, type[AgentError]] = {
         EmptyAnswer,
         MalformedAnswer,
         NotSubmitted,
+        NothingBetter,
         AgentTimeout,
         AgentUnavailable,
         AgentFailed,

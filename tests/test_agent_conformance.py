@@ -5,6 +5,7 @@ from __future__ import annotations
 from autotts.agents import MockAgent
 from autotts.agents.evolution import EvolutionAgent
 from autotts.agents.llm import ModelAgent
+from autotts.agents.polish import PolishAgent
 from autotts.errors import Refused
 from autotts.testing.agents import AgentConformance
 from tests.scripted import fenced, good, model_agent, says
@@ -12,6 +13,10 @@ from tests.scripted import fenced, good, model_agent, says
 
 class TestEvolution(AgentConformance):
     factory = EvolutionAgent
+
+
+class TestPolish(AgentConformance):
+    factory = PolishAgent
 
 
 def script() -> MockAgent:

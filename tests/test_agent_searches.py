@@ -41,7 +41,7 @@ def server(request: pytest.FixtureRequest) -> Iterator[WireServer]:
 
 def command(server: WireServer, *more: str) -> list[str]:
     agent = f"{server.provider}/scripted"
-    return ["search", "--env", "tiny.jsonl", "--agent", agent, "--base-url", server.url, *SHAPE, *more]
+    return ["search", "--env", "tiny.jsonl", "--agent", agent, "--base-url", server.url, "--askers", "1", *SHAPE, *more]
 
 
 def autotts(*args: str, cwd: Path, code: int = 0, **env: str) -> str:
@@ -171,7 +171,7 @@ def test_killed_in_the_middle_of_a_call_nothing_is_asked_or_paid_twice(world: Pa
         with Archive(world / "autotts.db", create=False) as archive:
             assert [c.outcome for c in archive.calls("run-1")] == ["ok", "ok", ""]
         server.script([], always=session)
-        autotts("resume", "run-1", "--display", "none", cwd=world)
+        autotts("resume", "run-1", "--display", "none", "--askers", "1", cwd=world)
         assert len(server.requests) == asked + 1 + 3 * 3, "one answer was missing of the first session"
     assert outcomes(world) == ["ok"] * 4
 

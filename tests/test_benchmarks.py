@@ -62,6 +62,14 @@ def test_screening_compares_bounds_and_screens(recordings: str, tmp_path: Path) 
     assert all(0 < float(row[1]) <= 100 and float(row[2]) > 0 for row in screens)
 
 
+def test_polish_scores_on_questions_held_back(tmp_path: Path) -> None:
+    save_environment(small_environment(questions=12), tmp_path / "tiny.jsonl")
+    benchmark("polish.py", "--quick", "--env", str(tmp_path / "tiny.jsonl"), "--out", str(tmp_path / "page.md"))
+    page = (tmp_path / "page.md").read_text()
+    assert all(f"\n| {name} | 1 | " in page for name in ("esc", "parallel_probe", "cmc"))
+    assert "## By how long is tuned" in page and "of 3 |" in page
+
+
 def test_archive_scale_runs_on_the_smallest_size() -> None:
     assert "resolve an id" in benchmark("archive_scale.py", "1000")
 

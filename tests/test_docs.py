@@ -9,12 +9,14 @@ import re
 import shlex
 import subprocess
 import sys
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
 import autotts
 from autotts.prompts.library import VARIABLES
+from autotts.search.events import Event, event_name
 from tests.engines import client_or_skip
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -78,6 +80,24 @@ def test_the_pages_on_agents_and_evidence_run_as_written(page: str, tmp_path: Pa
         done = subprocess.run(command, shell=True, cwd=tmp_path, capture_output=True, text=True, env=environment)
         assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
         assert done.stdout or "--display none" in command
+
+
+def test_the_configuration_page_runs_as_written(tmp_path: Path) -> None:
+    text = (ROOT / "docs" / "configuration.md").read_text()
+    (example,) = re.findall(r"<!-- toml -->\n```toml\n(.*?)```", text, re.S)
+    (tmp_path / "autotts.toml").write_text(example)
+    plain = {name: value for name, value in os.environ.items() if not name.startswith("AUTOTTS_")}
+    environment = {**plain, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    told = []
+    for command in commands(text, "run"):
+        done = subprocess.run(command, shell=True, cwd=tmp_path, capture_output=True, text=True, env=environment)
+        assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+        told.append(done.stdout)
+    assert "autotts.toml line" in told[0] and told[-1] == "search_ended\n"
+    for kind in Event.__subclasses__():
+        fields_of = ", ".join(f"`{field.name}`" for field in fields(kind) if field.name != "run")
+        (row,) = (line for line in text.splitlines() if line.startswith(f"| `{event_name(kind)}` |"))
+        assert re.findall(r"`\w+`", row)[1:] == fields_of.split(", ")
 
 
 def test_the_library_page_runs_as_written(tmp_path: Path) -> None:

@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import random
+import signal
+import sys
+import threading
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +21,7 @@ from autotts.evaluation.shards import Work
 from autotts.replay import Environment, load_environment
 from autotts.sandbox import Limits
 from tests.small import small_environment
+from tests.test_long_run import descendants
 
 METHODS = {"asc": "asc", "esc": "esc", "Parallel_Probe": "parallel_probe", "published_round_4": "cmc"}
 WITHOUT_EFFECT = {"K", "eps_inter", "eps_intra", "probe_burst"}
@@ -126,6 +132,42 @@ def test_screening_and_confirming_must_agree_action_by_action() -> None:
             result.digests[:] += 1
         with pytest.raises(Nondeterministic):
             evaluator.confirm(work, protocol, screened)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+@pytest.mark.parametrize("victim", ["autotts-fork-server", "autotts-referee", "a child"])
+def test_what_is_killed_under_an_evaluation_is_done_again(victim: str) -> None:
+    """Not the program's fault: no outcome of it may depend on who was shot meanwhile."""
+    protocol, environment = Protocol((0.0, 0.5, 1.0), tuple(range(6))), small_environment(branches=64)
+    with Evaluator([environment], 2) as evaluator:
+        work = evaluator.begin(shipped("cmc"), protocol)
+        expected = evaluator.play(work, "confirm")
+        shot, over = [], threading.Event()
+
+        def shoot() -> None:
+            server = next(pid for pid in descendants(os.getpid()) if called(pid, "autotts-fork-server"))
+            while not shot and not over.is_set():
+                named = [pid for pid in descendants(os.getpid()) if called(pid, victim)]
+                for pid in list(descendants(server))[:1] if victim == "a child" else named[:1]:
+                    with suppress(ProcessLookupError):
+                        os.kill(pid, signal.SIGKILL)
+                        shot.append(pid)
+
+        thread = threading.Thread(target=shoot)
+        thread.start()
+        found = evaluator.play(work, "confirm")
+        over.set()
+        thread.join()
+        assert shot
+        for a, b in zip(found, expected, strict=True):
+            assert np.array_equal(a.digests, b.digests) and np.array_equal(a.right, b.right)
+
+
+def called(pid: int, name: str) -> bool:
+    try:
+        return name.encode() in Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return False
 
 
 def test_betas() -> None:

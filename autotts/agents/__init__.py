@@ -70,8 +70,8 @@ def make_agent(name: str, settings: Settings | None = None, archive: Archive | N
     """The agent of this name.
 
     Args:
-        name: `evolution`; `provider/model`; `command/NAME`; `mock/FILE`; `replay/RUN`; or what an installed entry point
-            `agent.NAME` of group `autotts` gives.
+        name: `evolution`; `polish`; `provider/model`; `command/NAME`; `mock/FILE`; `replay/RUN`; or what an installed
+            entry point `agent.NAME` of group `autotts` gives.
         settings: of agents that call models.
         archive: where `replay` finds its run.
 
@@ -83,6 +83,10 @@ def make_agent(name: str, settings: Settings | None = None, archive: Archive | N
         from autotts.agents.evolution import EvolutionAgent
 
         return EvolutionAgent()
+    if name == "polish":
+        from autotts.agents.polish import PolishAgent
+
+        return PolishAgent()
     for point in entry_points(group="autotts"):
         if point.name == f"agent.{name}":
             agent: Agent = point.load()()
@@ -95,8 +99,8 @@ def make_agent(name: str, settings: Settings | None = None, archive: Archive | N
     kind, slash, rest = name.partition("/")
     if not slash or not rest:
         raise InputError(
-            f"--agent {name}: no such agent; there are evolution, PROVIDER/MODEL (anthropic/…, openai/…, vllm/…, "
-            "openai-compatible/… and others), command/NAME, mock/FILE, replay/RUN, and what packages install"
+            f"--agent {name}: no such agent; there are evolution, polish, PROVIDER/MODEL (anthropic/…, openai/…, "
+            "vllm/…, openai-compatible/… and others), command/NAME, mock/FILE, replay/RUN, and what packages install"
         )
     made: Any
     if kind == "mock":

@@ -5,12 +5,14 @@ Exit codes: 0 done, 1 the program or job failed, 2 usage or bad input, 3 a budge
 
 from __future__ import annotations
 
+import os
 import sys
 from importlib import import_module
 from typing import Any
 
 import click
 
+from autotts.cli._file import Sources
 from autotts.errors import AutoTTSError, InputError
 
 __all__ = ["main"]
@@ -18,6 +20,7 @@ __all__ = ["main"]
 _COMMANDS = {
     "add": "autotts.cli.programs:add",
     "check": "autotts.cli.programs:check",
+    "config": "autotts.cli.config:config",
     "cost": "autotts.cli.cost:cost",
     "doctor": "autotts.cli.doctor:doctor",
     "env": "autotts.cli.env:env",
@@ -27,6 +30,7 @@ _COMMANDS = {
     "inspect": "autotts.cli.inspect:inspect",
     "list": "autotts.cli.archive:list_",
     "mcp": "autotts.cli.mcp:mcp",
+    "polish": "autotts.cli.polish:polish",
     "prompts": "autotts.cli.prompts:prompts",
     "resume": "autotts.cli.search:resume",
     "score": "autotts.cli.score:score",
@@ -51,13 +55,25 @@ class _LazyGroup(click.Group):
 
 @click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(package_name="autotts")
-def cli() -> None:
+@click.option(
+    "--config",
+    "config_file",
+    envvar="AUTOTTS_CONFIG",
+    metavar="FILE",
+    help="Options in a file.  [default: autotts.toml in the working directory, where there is one]",
+)
+@click.pass_context
+def cli(ctx: click.Context, config_file: str | None) -> None:
     """Discover how a language model should spend its test-time compute.
 
     Controllers are small Python programs; `autotts search` evolves them on recorded reasoning branches, each in a
     sandbox, and keeps the Pareto front of accuracy against tokens. Every option can also be set by an environment
-    variable AUTOTTS_<OPTION>, or in a file .env in the working directory.
+    variable AUTOTTS_<OPTION> (also in a file .env in the working directory), or in autotts.toml; `autotts config show`
+    tells where each value comes from.
     """
+    sources = ctx.ensure_object(Sources)
+    sources.read(config_file, cli)
+    ctx.default_map = sources.file.default_map(cli) if sources.file else None
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -65,11 +81,14 @@ def main(argv: list[str] | None = None) -> None:
     sys.exit(_run(argv, ".env"))
 
 
-def _read_dotenv(path: str) -> None:
+def _read_dotenv(path: str) -> frozenset[str]:
+    """Set what this file says and the environment does not; the names."""
     from dotenv import load_dotenv
 
+    before = set(os.environ)
     try:
         load_dotenv(path)
+        return frozenset(set(os.environ) - before)
     except UnicodeDecodeError as error:
         raise InputError(
             f"{path}: is not UTF-8 text ({error.reason} at byte {error.start}); save it as UTF-8"
@@ -82,9 +101,8 @@ def _read_dotenv(path: str) -> None:
 
 def _run(argv: list[str] | None, dotenv: str | None = None) -> int:
     try:
-        if dotenv is not None:
-            _read_dotenv(dotenv)
-        result: Any = cli.main(args=argv, prog_name="autotts", standalone_mode=False)
+        sources = Sources(frozenset() if dotenv is None else _read_dotenv(dotenv))
+        result: Any = cli.main(args=argv, prog_name="autotts", standalone_mode=False, obj=sources)
         return result if isinstance(result, int) else 0
     except AutoTTSError as error:
         from autotts.sandbox.text import printable  # here, so that `autotts --help` stays fast
@@ -92,6 +110,8 @@ def _run(argv: list[str] | None, dotenv: str | None = None) -> int:
         click.echo(f"error: {printable(str(error))}", err=True)
         return error.exit_code
     except click.ClickException as error:
+        if isinstance(error, click.NoSuchOption) and error.option_name == "--config":
+            error = click.UsageError("--config FILE goes before the command: autotts --config FILE …", error.ctx)
         error.show()
         return error.exit_code
     except (KeyboardInterrupt, click.Abort):

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import functools
-import glob
 import json
 import math
 import os
 import re
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import click
+from click.core import ParameterSource
 
+from autotts.cli._file import Sources, place, typed
 from autotts.errors import InputError
 from autotts.replay import Environment, load_environments
 from autotts.sandbox import find_sandbox
@@ -32,6 +33,7 @@ __all__ = [
     "equivalence_option",
     "json_option",
     "load_all",
+    "log_option",
     "option",
     "print_json",
     "prompts_option",
@@ -55,7 +57,25 @@ class _Option(click.Option):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.envvar = "AUTOTTS_" + max(self.opts, key=len).lstrip("-").replace("-", "_").upper()
+        self.envvar = "AUTOTTS_" + typed(self).replace("-", "_").upper()
+
+    def consume_value(self, ctx: click.Context, opts: Mapping[str, Any]) -> tuple[Any, ParameterSource]:
+        """The value from the command line, the environment, `autotts.toml` or the default, and from which."""
+        sources = ctx.find_root().obj
+        if isinstance(sources, Sources) and sources.fault:
+            raise sources.fault
+        return super().consume_value(ctx, opts)
+
+    def handle_parse_result(
+        self, ctx: click.Context, opts: Mapping[str, Any], args: list[str]
+    ) -> tuple[Any, list[str]]:
+        """Take the value; one that is refused is called by the name that it was given by."""
+        try:
+            return super().handle_parse_result(ctx, opts, args)
+        except click.BadParameter as error:
+            if self.name and ctx.get_parameter_source(self.name) is ParameterSource.ENVIRONMENT:
+                error.param_hint = str(self.envvar)
+            raise
 
     def value_from_envvar(self, ctx: click.Context) -> Any:
         """The variable's value; several, of a repeatable option, as a shell would part them."""
@@ -119,6 +139,11 @@ workers_option = option(
 )
 
 
+log_option = option(
+    "--log", "log_file", default=None, metavar="FILE", help="Append every event of the run, a JSON object a line."
+)
+
+
 def sandbox_options(command: F) -> F:
     """`--sandbox` and `--isolation`; the command gets `isolating`, what these come to for an `Evaluator`."""
 
@@ -144,12 +169,7 @@ def archive_exists(archive: str) -> bool:
 
 def absolute(pattern: str) -> str:
     """The same files or glob, wherever it is read from; names of embedded environments stay as they are."""
-    path = Path(pattern).expanduser()
-    if pattern.startswith("synthetic:") or path.is_absolute():
-        return pattern
-    if path.exists() or not glob.has_magic(pattern):
-        return str(path.absolute())
-    return str(Path(glob.escape(str(Path.cwd()))) / path)
+    return place(pattern, Path.cwd())
 
 
 def check_run_name(name: str | None) -> None:

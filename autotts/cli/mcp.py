@@ -19,14 +19,16 @@ from autotts.cli._common import (
     env_option,
     equivalence_option,
     load_all,
+    log_option,
     option,
     sandbox_options,
     workers_option,
 )
 from autotts.errors import InputError
 from autotts.evaluation import MOST_BETAS
-from autotts.search import Budget, Config, Event, SearchStarted, open_run
+from autotts.search import Budget, Config, Event, Listeners, SearchStarted, open_run
 from autotts.search.serving import Guest, Served, start_guest_run
+from autotts.ui.log import make_log
 from autotts.ui.progress import make_display
 
 __all__ = ["mcp"]
@@ -62,6 +64,7 @@ def _said(default: object) -> str:
 @workers_option
 @sandbox_options
 @archive_option
+@log_option
 def mcp(
     env_patterns: tuple[str, ...],
     run_name: str | None,
@@ -75,6 +78,7 @@ def mcp(
     workers: int,
     isolating: dict[str, Any],
     archive: str,
+    log_file: str | None,
 ) -> int:
     """Serve the tools of a search by MCP on standard input and output, to a coding agent of yours.
 
@@ -103,13 +107,12 @@ def mcp(
         desk = Desk(name)
         with open_run(store, name, workers, budget, [Guest()], **isolating) as search:
             print(f"run {name}: serving by MCP until the client leaves", file=sys.stderr, flush=True)
-            with make_display("plain", console(stderr=True)) as shown:
+            with make_display("plain", console(stderr=True)) as shown, make_log(log_file) as log:
 
-                def listen(event: Event) -> None:
-                    desk.hear(event)
+                def show(event: Event) -> None:
                     if not isinstance(event, SearchStarted):  # which speaks of rounds
                         shown(event)
 
-                search.listen = listen
+                search.listen = Listeners(desk.hear, show, log)
                 code = desk.serve(Served(search))
     return desk.leave(code)

@@ -28,6 +28,7 @@ from autotts.cli._common import (
     equivalence_option,
     json_option,
     load_all,
+    log_option,
     option,
     print_json,
     sandbox_options,
@@ -38,7 +39,8 @@ from autotts.cli.cost import spending_table
 from autotts.cli.plan import affordable, make_agents, show_plan
 from autotts.errors import AgentDown, InputError, LimitReached
 from autotts.evaluation import MOST_BETAS
-from autotts.search import Budget, Config, Search, open_run, spending, start_run, unfinished
+from autotts.search import Budget, Config, Listeners, Search, open_run, spending, start_run, unfinished
+from autotts.ui.log import make_log
 from autotts.ui.plot import front_picture
 from autotts.ui.progress import Mode, clip, make_display, one_line
 
@@ -112,6 +114,7 @@ display_option = option(
 @sandbox_options
 @archive_option
 @display_option
+@log_option
 @json_option
 def search(
     env_patterns: tuple[str, ...],
@@ -134,6 +137,7 @@ def search(
     isolating: dict[str, Any],
     archive: str,
     display: Mode | None,
+    log_file: str | None,
     as_json: bool,
 ) -> int:
     """Discover controllers: baselines first, then rounds of proposals, each evaluated in the sandbox."""
@@ -158,7 +162,7 @@ def search(
     with Archive(archive) as store:
         name = start_run(store, run_name or unfinished(store, config), config, environments)
         options = {**isolating, "budget": budget, "rounds": rounds, "askers": askers}
-        return _go(store, name, archive, workers, options, display, as_json)
+        return _go(store, name, archive, workers, options, display, log_file, as_json)
 
 
 @click.command()
@@ -171,6 +175,7 @@ def search(
 @sandbox_options
 @archive_option
 @display_option
+@log_option
 @json_option
 def resume(
     run: str,
@@ -182,6 +187,7 @@ def resume(
     isolating: dict[str, Any],
     archive: str,
     display: Mode | None,
+    log_file: str | None,
     as_json: bool,
 ) -> int:
     """Go on with RUN where it stopped; nothing is asked or counted twice."""
@@ -193,7 +199,7 @@ def resume(
                 "search was started in, so resume it from there"
             )
         options = {**isolating, "budget": budget, "base_url": base_url, "rounds": rounds, "askers": askers}
-        return _go(store, run, archive, workers, options, display, as_json)
+        return _go(store, run, archive, workers, options, display, log_file, as_json)
 
 
 @contextmanager
@@ -219,12 +225,14 @@ def _go(
     workers: int,
     isolating: dict[str, Any],
     display: Mode | None,
+    log_file: str | None,
     as_json: bool,
 ) -> int:
     out = console(stderr=as_json)
     again = f"autotts resume {shlex.quote(name)} --archive {shlex.quote(archive)}"
-    with open_run(store, name, workers, **isolating) as job, make_display(display, out) as shown:
-        job.listen = shown
+    opened = open_run(store, name, workers, **isolating)
+    with opened as job, make_display(display, out) as shown, make_log(log_file) as log:
+        job.listen = Listeners(shown, log)
         try:
             with _interruptible(job):
                 job.go()

@@ -1,4 +1,4 @@
-"""Shards side by side: so many at a time, one of several failures told, clock outcomes tried again alone."""
+"""Shards side by side: so many at a time, one of several failures told, some of them tried again alone."""
 
 from __future__ import annotations
 
@@ -8,12 +8,17 @@ from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from typing import TypeVar
 
-from autotts.errors import CpuLimit, ProgramError, WallTimeout
+from autotts.errors import ProgramError, SandboxError
 
 __all__ = ["Crew", "Progress"]
 
 Progress = Callable[[float], None]
 T = TypeVar("T")
+
+
+def _machine(error: ProgramError | SandboxError) -> bool:
+    """Whether it may have been the machine's fault: then it is tried once more, alone, before it stands."""
+    return isinstance(error, SandboxError) or error.machine
 
 
 class Crew:
@@ -34,17 +39,19 @@ class Crew:
         self._threads.shutdown(cancel_futures=True)
 
     def one(self, work: Callable[[], T]) -> T:
-        """Do one piece of work among others; once more, alone, where the clock ended it."""
+        """Do one piece of work among others; once more, alone, where the machine may have ended it."""
         try:
             return self._threads.submit(self._among_others, work).result()
-        except (CpuLimit, WallTimeout):
-            return self._alone(work)
+        except (ProgramError, SandboxError) as error:
+            if not _machine(error):
+                raise
+        return self._alone(work)
 
     def all(self, works: Sequence[Callable[[], T]], progress: Progress) -> list[T]:
         """Do all; the failure that stands is the first in order, whatever the timing of the workers."""
         futures = {self._threads.submit(self._among_others, work): k for k, work in enumerate(works)}
         results: dict[int, T] = {}
-        failures: dict[int, ProgramError] = {}
+        failures: dict[int, ProgramError | SandboxError] = {}
         pending = set(futures)
         try:
             while pending:
@@ -53,7 +60,7 @@ class Crew:
                     k, error = futures[future], future.exception()
                     if error is None:
                         results[k] = future.result()
-                    elif isinstance(error, ProgramError):
+                    elif isinstance(error, ProgramError | SandboxError):
                         failures[k] = error
                         for other in pending:
                             if futures[other] > k:
@@ -65,11 +72,10 @@ class Crew:
             for other in pending:
                 other.cancel()
         for k in sorted(failures):
-            if not isinstance(failures[k], CpuLimit | WallTimeout):
+            if not _machine(failures[k]):
                 raise failures[k]
-            # The clock may have been the machine's fault: once more, alone, before it stands.
             results[k] = self._alone(works[k])
-        # Work behind a clock outcome that did not stand was cancelled: do what is missing.
+        # Work behind a failure that did not stand was cancelled: do what is missing.
         return [results[k] if k in results else self._among_others(work) for k, work in enumerate(works)]
 
     def _among_others(self, work: Callable[[], T]) -> T:

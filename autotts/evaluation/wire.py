@@ -15,13 +15,16 @@ from autotts.errors import OutputLimit
 from autotts.replay.source import Table
 
 __all__ = [
+    "LITERAL",
     "MAX_BATCH",
     "MAX_CODE",
     "MAX_KNOBS",
+    "MAX_LITERALS",
     "MAX_NAME",
     "MAX_NOTE",
     "MAX_NOTES",
     "MAX_NOTE_NAME",
+    "MAX_PLACES",
     "MAX_SCHEDULE",
     "OP_END",
     "OP_SIGNAL",
@@ -61,6 +64,12 @@ MAX_BATCH = 1 << 20
 
 MAX_NOTES, MAX_NOTE_NAME, MAX_NOTE = 200, 40, 120
 """Notes of a traced episode that are kept; characters of a note's name, and of its value in words."""
+
+LITERAL = re.compile(r"(\d{1,12}(\.\d{0,20})?|\.\d{1,20})([eE][+-]?\d{1,2})?", re.ASCII)
+"""A number that may be tuned, as it is written in a program; odd notations are left as they are."""
+
+MAX_LITERALS, MAX_PLACES = 256, 1 << 14
+"""Literals of a schedule that are looked at, and bytes of the frame that says where they are."""
 
 
 def episode_words(number: int) -> str:

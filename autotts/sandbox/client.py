@@ -208,7 +208,9 @@ class Child:
         if code == EXIT_MEMORY:
             return MemoryLimit("asked for more memory than it may have")
         if code == -signal.SIGKILL:
-            return MemoryLimit("was killed by the system, most likely for want of memory")
+            killed = MemoryLimit("was killed by the system, most likely for want of memory")
+            killed.machine = True
+            return killed
         if code == -signal.SIGSYS:
             return Crashed("asked the system for something that the jail forbids (SIGSYS)")
         if code < 0:

@@ -2,7 +2,17 @@
 
 from autotts.search.account import Account, Budget
 from autotts.search.config import Config
-from autotts.search.events import CallEnded, Event, RoundEnded, SearchEnded, SearchStarted, SlotEnded, SlotStarted
+from autotts.search.events import (
+    CallEnded,
+    Event,
+    RoundEnded,
+    SearchEnded,
+    SearchStarted,
+    SlotEnded,
+    SlotStarted,
+    as_json,
+)
+from autotts.search.listeners import Listeners
 from autotts.search.loop import BASELINES, Search
 from autotts.search.runs import default_selector, open_run, start_run, unfinished
 from autotts.search.spending import Spending, spending
@@ -16,6 +26,7 @@ __all__ = [
     "CallEnded",
     "Config",
     "Event",
+    "Listeners",
     "RoundEnded",
     "Search",
     "SearchEnded",
@@ -24,6 +35,7 @@ __all__ = [
     "SlotStarted",
     "Spending",
     "Standing",
+    "as_json",
     "default_selector",
     "open_run",
     "spending",

@@ -2,9 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+import re
+from dataclasses import dataclass, fields
+from typing import Any
 
-__all__ = ["CallEnded", "Event", "RoundEnded", "SearchEnded", "SearchStarted", "SlotEnded", "SlotStarted"]
+__all__ = [
+    "CallEnded",
+    "Event",
+    "RoundEnded",
+    "SearchEnded",
+    "SearchStarted",
+    "SlotEnded",
+    "SlotStarted",
+    "as_json",
+    "event_name",
+]
 
 
 @dataclass(frozen=True)
@@ -100,3 +113,26 @@ class SearchEnded(Event):
     finished: bool
     cpu_seconds: float
     reason: str = ""
+
+
+def event_name(kind: type[Event]) -> str:
+    """What JSON calls an event: the name of its class in snake case."""
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", kind.__name__).lower()
+
+
+def as_json(event: Event) -> dict[str, Any]:
+    """An event as JSON has it: `event`, its name in snake case, then its fields.
+
+    Tuples are lists, and numbers that are not finite are None, as JSON has no NaN. Gains are fractions, as they are in
+    the event.
+    """
+    return {
+        "event": event_name(type(event)),
+        **{field.name: _plain(getattr(event, field.name)) for field in fields(event)},
+    }
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    return [_plain(part) for part in value] if isinstance(value, tuple | list) else value

@@ -23,6 +23,7 @@ from autotts.search.account import Account, SlotPurse
 from autotts.search.config import Config
 from autotts.search.events import CallEnded, Event, RoundEnded, SearchEnded, SearchStarted, SlotEnded, SlotStarted
 from autotts.search.judging import Judge, Judged
+from autotts.search.listeners import Listeners
 from autotts.search.pipeline import Pipeline
 from autotts.search.standing import REFERENCE, Standing
 from autotts.search.telling import Plan, Story
@@ -48,7 +49,7 @@ class Search:
         agents: who proposes, in turn.
         selector: who picks parents; told of nothing yet.
         evaluator: runs programs in the sandbox.
-        listen: called with every event, by the thread that runs the search.
+        listen: called with every event, by the thread that runs the search; see `Listeners`.
         askers: proposals that are asked for at a time.
     """
 
@@ -110,7 +111,7 @@ class Search:
         finally:
             self.account.tick()
             self.archive.set_run_state(self.run, "done" if finished else "limit" if reason else "interrupted")
-            self.listen(SearchEnded(self.run, finished, self.evaluator.cpu_seconds, reason or self._ended))
+            self.emit(SearchEnded(self.run, finished, self.evaluator.cpu_seconds, reason or self._ended))
 
     def begin(self) -> None:
         """See what the archive holds, and that programs may be run here."""
@@ -118,7 +119,7 @@ class Search:
         done = sum(self.archive.outcomes(self.run).values())
         rounds, per_round, added = self.config.rounds, self.config.proposals_per_round, len(self.config.added)
         self.evaluator.admit(self.turns.all_built_in and not added)
-        self.listen(SearchStarted(self.run, rounds, per_round, len(BASELINES), added, done, self.evaluator.isolation))
+        self.emit(SearchStarted(self.run, rounds, per_round, len(BASELINES), added, done, self.evaluator.isolation))
 
     def stop(self) -> None:
         """End `go` with KeyboardInterrupt: when what runs has finished; at once where it is called again.
@@ -128,6 +129,12 @@ class Search:
         self._stops += 1
         if self._pipeline is not None:
             self._pipeline.stop(at_once=self._stops > 1)
+
+    def emit(self, event: Event) -> None:
+        """Tell of an event; a listener that fails is reported, and the search goes on."""
+        if not isinstance(self.listen, Listeners):
+            self.listen = Listeners(self.listen)
+        self.listen(event)
 
     @property
     def stopping(self) -> bool:
@@ -209,9 +216,9 @@ class Search:
         self.account.admit_proposal(self.turns.asked_before(place))
 
     def context(self, place: Place, told: Callable[[Event], None] | None = None) -> Context:
-        """What the agent of a slot may know; `told` hears of its calls in place of `listen`."""
+        """What the agent of a slot may know; `told` hears of its calls in place of `emit`."""
         agent, number = self.turns.at(place)
-        plan, say = self._plans[place[0]], told or self.listen
+        plan, say = self._plans[place[0]], told or self.emit
 
         def ended(call: Call) -> None:
             at = (self.run, call.round, call.slot, call.number, call.agent)
@@ -222,7 +229,7 @@ class Search:
 
     def answer(self, place: Place, told: Callable[[Event], None] | None = None) -> Proposal | AgentError:
         """Ask the agent whose turn it is."""
-        (told or self.listen)(SlotStarted(self.run, *place, "propose", ""))
+        (told or self.emit)(SlotStarted(self.run, *place, "propose", ""))
         context = self.context(place, told)
         try:
             answer = self.turns.ask(place, context, self._rng(place, "propose"))
@@ -254,7 +261,7 @@ class Search:
 
     def judge(self, stored: StoredProposal, told: Callable[[Event], None] | None = None) -> Judged:
         """Decide a proposal; nothing is changed by it."""
-        place, say = (stored.round, stored.slot), told or self.listen
+        place, say = (stored.round, stored.slot), told or self.emit
         if stored.round:
             program = Program.from_source(stored.source)
             program = replace(program, trusted=program.hash in self._own)
@@ -295,7 +302,7 @@ class Search:
         if confirmed and (self._best is None or (candidate.gain or 0.0) > (self._best.gain or 0.0)):
             self._best, self._raised = candidate, place[0]
         said = (candidate.id, candidate.idea, candidate.outcome)
-        self.listen(SlotEnded(self.run, *place, *said, candidate.gain, candidate.gain_se, confirmed, candidate.message))
+        self.emit(SlotEnded(self.run, *place, *said, candidate.gain, candidate.gain_se, confirmed, candidate.message))
         self._go_on()
         if answer is not None:
             self.turns.hear(place, answer)
@@ -330,7 +337,7 @@ class Search:
         rejects = tuple(sorted(self._story.rejects.items()))
         tokens, cost, unpriced = self.archive.spent(self.run)
         figures |= {"tokens": tokens, "cost": cost, "unpriced": unpriced}
-        self.listen(RoundEnded(self.run, round_, len(self._story.candidates), rejects=rejects, **figures))
+        self.emit(RoundEnded(self.run, round_, len(self._story.candidates), rejects=rejects, **figures))
         budget, gain = self.config.budget, 100 * self.standing.best_gain
         if self._ended:
             return

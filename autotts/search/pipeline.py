@@ -148,7 +148,7 @@ class Pipeline:
         if self._at_once:
             raise KeyboardInterrupt
         if isinstance(news, Event):
-            self._search.listen(news)
+            self._search.emit(news)
         elif news is not None and news.asked:
             self._hear_answer(news)
         elif news is not None:

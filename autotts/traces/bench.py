@@ -10,6 +10,7 @@ from typing import Generic, TypeVar
 
 from autotts.errors import InputError
 from autotts.evaluation import SHIPPED, EnvironmentResult, Evaluator, Program, Protocol, shipped
+from autotts.evaluation.statistics import Scores
 from autotts.evaluation.tracing import EpisodeTrace
 from autotts.replay import Environment
 from autotts.sandbox import Sandbox
@@ -24,7 +25,7 @@ from autotts.traces.ceilings import ceilings
 from autotts.traces.compare import compare
 from autotts.traces.difficulty import difficulty
 from autotts.traces.features import BRANCH_FEATURES, STATE_FEATURES
-from autotts.traces.measure import measured
+from autotts.traces.measure import measured, scores_of
 from autotts.traces.states import states
 
 __all__ = ["Bench", "Draft"]
@@ -94,6 +95,14 @@ class Bench:
             self.environments, self._run(program), self._run(shipped(self.reference)), self.protocol, names=names
         )
         return Draft(found.text(), gain.value, gain.se)
+
+    def scores(self, program: Program, protocol: Protocol) -> Scores:
+        """Screening episodes of a program under a protocol, by question; not kept, for there may be many such programs.
+
+        Raises:
+            ProgramError: the typed outcome.
+        """
+        return scores_of(self.environments, protocol.betas, self.evaluator.run(program, protocol))
 
     def compare(self, a: Program, b: Program) -> Evidence:
         """Two programs at matched tokens, by question and model."""
