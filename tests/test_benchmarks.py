@@ -52,6 +52,16 @@ def test_evidence_cost_times_every_instrument(recordings: str, tmp_path: Path) -
     assert all(float(row[2]) > 0 and float(row[3]) > 0 for row in rows)
 
 
+def test_screening_compares_bounds_and_screens(recordings: str, tmp_path: Path) -> None:
+    benchmark("screening.py", "--quick", "--env", recordings, "--out", str(tmp_path / "page.md"))
+    rows = [line.split("|")[1:-1] for line in (tmp_path / "page.md").read_text().splitlines() if line.startswith("| ")]
+    heads = [n for n, row in enumerate(rows) if row[-1].strip() == "hypervolume lost at most"]
+    bounds, screens = rows[heads[0] + 1 : heads[1]], rows[heads[1] + 1 :]
+    assert len(bounds) == 7
+    assert len(screens) == 3  # those of no more seeds than the quick size has
+    assert all(0 < float(row[1]) <= 100 and float(row[2]) > 0 for row in screens)
+
+
 def test_polish_scores_on_questions_held_back(tmp_path: Path) -> None:
     save_environment(small_environment(questions=12), tmp_path / "tiny.jsonl")
     benchmark("polish.py", "--quick", "--env", str(tmp_path / "tiny.jsonl"), "--out", str(tmp_path / "page.md"))

@@ -240,9 +240,9 @@ def test_a_program_that_a_person_added_follows_the_baselines(world: Path) -> Non
     assert [row for row in listed(world, "a.db") if row["round"] is not None] == rows
 
 
-def test_a_screened_curve_touches_the_front_where_no_confirmed_point_dominates_it() -> None:
+def test_the_gate_holds_the_front_of_the_confirmed_programs() -> None:
     environment = small_environment()
-    standing = Standing([environment], (0.0, 1.0))
+    standing = Standing([environment], (0.0, 1.0), (0.0, 1.0))
 
     def curve(accuracy: tuple[int, int], tokens: tuple[int, int]) -> EnvironmentResult:
         right, spent = (np.tile(np.array([values]).T, (1, 6)) for values in (accuracy, tokens))
@@ -250,9 +250,5 @@ def test_a_screened_curve_touches_the_front_where_no_confirmed_point_dominates_i
 
     held = curve((0, 1), (100, 200))
     standing.take("held", "cmc", (0.0, 0.0), [held], [held])
-    for accuracy, tokens, touches in (
-        ((0, 1), (100, 200), False),
-        ((0, 1), (99, 300), True),
-        ((0, 1), (300, 150), True),
-    ):
-        assert standing.edge.is_touched(standing.points("new", [curve(accuracy, tokens)])) is touches
+    assert list(standing.gate.edge) == standing.front()
+    assert standing.gate.look(standing.points("new", [curve((1, 1), (50, 60))], screened=True), 1).passes

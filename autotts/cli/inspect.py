@@ -29,7 +29,7 @@ from autotts.cli._common import (
 from autotts.cli.archive import pick_run, run_option
 from autotts.cli.programs import find_program
 from autotts.errors import InputError
-from autotts.evaluation import Evaluator, Protocol, even_betas
+from autotts.evaluation import Evaluator
 from autotts.sandbox.text import printable
 from autotts.search import Config
 from autotts.traces import Evidence, lineage
@@ -83,13 +83,13 @@ def _bench(
     env_patterns: tuple[str, ...], equivalence: str | None, workers: int, isolating: dict[str, Any], archive: str
 ) -> Iterator[Bench]:
     """A bench on these environments, or on the last run's."""
-    protocol = Protocol(even_betas(Config.betas), tuple(range(Config.screen_seeds)))
+    protocol = Config().bench_protocol
     if not env_patterns and archive_exists(archive):
         with Archive(archive, create=False) as store:
             if runs := store.runs():
                 config = Config.from_json(runs[-1].config)
                 env_patterns, equivalence = config.envs, equivalence or config.equivalence
-                protocol = config.screen_protocol
+                protocol = config.bench_protocol
                 click.echo(printable(f"on the environments of {runs[-1].name}: {', '.join(config.envs)}"), err=True)
     with Evaluator(load_all(env_patterns, equivalence), workers, **isolating) as evaluator:
         yield Bench(evaluator, protocol)

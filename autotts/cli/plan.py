@@ -95,9 +95,10 @@ def show_plan(config: Config, agents: Sequence[Agent], as_json: bool) -> int:
         return 0
     for line in [*lines, whole]:
         console().print(f"{line.agent}: {line.text()}", soft_wrap=True)
+    screen = config.screen_protocol
     click.echo(
-        f"asking takes at most {asking:,.0f} s; every program is screened on {config.betas} β × {config.screen_seeds} "
-        f"seeds and, where it could touch the front, confirmed on {config.seeds}"
+        f"asking takes at most {asking:,.0f} s; every program is screened on {len(screen.betas)} β × "
+        f"{len(screen.seeds)} seeds and, where it could touch the front, confirmed on {config.betas} β × {config.seeds}"
     )
     return 0
 

@@ -61,7 +61,7 @@ def polish(
         evaluator.notice(f"polishing {program}: some dozens of variants are measured, which takes minutes")
         try:
             evaluator.check(parent)
-            found = polished(Bench(evaluator, Config().screen_protocol, REFERENCE), parent, random.Random(seed))
+            found = polished(Bench(evaluator, Config().bench_protocol, REFERENCE), parent, random.Random(seed))
         except (AgentError, ProgramError) as error:
             if as_json:
                 print_json({"program": program, "outcome": error.outcome, "error": str(error)})

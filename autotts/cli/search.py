@@ -149,8 +149,10 @@ def search(
     # `resume` may be called from anywhere, so the run keeps what it searches by absolute paths.
     envs = tuple(map(absolute, env_patterns)) or (EMBEDDED,)
     names = agents or Config.agents
-    shape = names, rounds, proposals_per_round, seed, betas, seeds, screen_seeds, envs, equivalence
-    config = Config(*shape, settings=settings, budget=budget, selector=selector, lag=lag)
+    shape = names, rounds, proposals_per_round, seed, betas, seeds, screen_seeds
+    config = Config(
+        *shape, envs=envs, equivalence=equivalence, settings=settings, budget=budget, selector=selector, lag=lag
+    )
     make_selector(selector)
     made = make_agents(names, settings, archive)
     affordable(made, budget)

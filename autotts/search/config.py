@@ -12,6 +12,9 @@ from autotts.search.account import Budget
 
 __all__ = ["Config"]
 
+BENCH_SEEDS = 2
+"""Episode seeds behind what an agent is shown."""
+
 
 @dataclass(frozen=True)
 class Config:
@@ -25,6 +28,7 @@ class Config:
         betas: number of β, evenly spaced.
         seeds: episode seeds that confirming plays.
         screen_seeds: how many of them screening plays, the first ones.
+        screen_betas: how many of the β screening plays, evenly spread, the least and the greatest among them.
         envs: the environments' paths or names, as given.
         equivalence: answer equivalence, None for what the files say.
         added: hashes of the programs that people had added when the run began; they follow the baselines.
@@ -39,8 +43,9 @@ class Config:
     proposals_per_round: int = 4
     seed: int = 0
     betas: int = 11
-    seeds: int = 5
+    seeds: int = 6
     screen_seeds: int = 2
+    screen_betas: int = 3
     envs: tuple[str, ...] = ()
     equivalence: str | None = None
     added: tuple[str, ...] = ()
@@ -54,6 +59,7 @@ class Config:
         """The configuration that a run's record holds."""
         values: dict[str, Any] = {key: tuple(v) if isinstance(v, list) else v for key, v in stored.items()}
         values["agents"] = values.get("agents") or (values.pop("agent"),)  # as archives of version 2 have it
+        values.setdefault("screen_betas", values.get("betas", cls.betas))  # older runs screened all
         values["settings"] = Settings(**values.get("settings", {}))
         values["budget"] = Budget(**values.get("budget", {}))
         return cls(**values)
@@ -65,5 +71,12 @@ class Config:
 
     @property
     def screen_protocol(self) -> Protocol:
-        """What screening plays: fewer seeds, all β."""
-        return replace(self.protocol, seeds=tuple(range(min(self.screen_seeds, self.seeds))))
+        """What screening plays: fewer seeds, fewer β."""
+        betas, n = self.protocol.betas, min(self.screen_betas, self.betas)
+        places = [round(k * (len(betas) - 1) / max(n - 1, 1)) for k in range(n)]
+        return Protocol(tuple(betas[place] for place in places), tuple(range(min(self.screen_seeds, self.seeds))))
+
+    @property
+    def bench_protocol(self) -> Protocol:
+        """What an agent's measurements and evidence play: all β, for nothing that is left out is read between them."""
+        return replace(self.protocol, seeds=tuple(range(min(BENCH_SEEDS, self.seeds))))

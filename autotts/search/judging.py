@@ -11,7 +11,8 @@ from autotts.errors import AutoTTSError, ProgramError
 from autotts.evaluation import EnvironmentResult, Evaluator, Program, Protocol
 from autotts.search.config import Config
 from autotts.search.novelty import Known, behaviour_of
-from autotts.search.standing import NEEDED, REFERENCE, Edge, Standing
+from autotts.search.screening import Gate
+from autotts.search.standing import NEEDED, REFERENCE, Standing
 
 __all__ = ["Judge", "Judged"]
 
@@ -58,12 +59,13 @@ class Judge:
     standing: Standing
     known: Known
 
-    def judge(self, program: Program, edge: Edge | None, stage: Callable[[str], None]) -> Judged:
-        """Screen, and confirm where it could touch the front.
+    def judge(self, program: Program, gate: Gate | None, look: int, stage: Callable[[str], None]) -> Judged:
+        """Screen, and confirm where it could be on the front.
 
         Args:
             program: what was proposed.
-            edge: the front that it must touch; None for a program that is confirmed in any case.
+            gate: that it must pass; None for a program that is confirmed in any case.
+            look: how many looks this makes in the run.
             stage: told what is being done.
 
         Raises:
@@ -72,7 +74,7 @@ class Judge:
         record = StoredProgram(program.hash, program.source, program.idea, program.class_name, program.name)
         judged = Judged(record)
         try:
-            self._evaluate(judged, program, edge, stage)
+            self._evaluate(judged, program, gate, look, stage)
         except ProgramError as error:
             if program.name in NEEDED:
                 raise AutoTTSError(
@@ -82,7 +84,9 @@ class Judge:
         judged.verdict = replace(judged.verdict, isolation=self.evaluator.isolation)
         return judged
 
-    def _evaluate(self, judged: Judged, program: Program, edge: Edge | None, stage: Callable[[str], None]) -> None:
+    def _evaluate(
+        self, judged: Judged, program: Program, gate: Gate | None, look: int, stage: Callable[[str], None]
+    ) -> None:
         if self._is_known(judged, program):
             return
         stage("screen")
@@ -99,9 +103,12 @@ class Judge:
         others = range(1, len(self.evaluator.environments))
         screened += self.evaluator.play(work, only=others) if others else []
         judged.evaluations = self._records(program, screen, "screen", screened)
-        if edge is not None and not edge.is_touched(self.standing.points(program.id, screened)):
+        seen = gate and gate.look(self.standing.points(program.id, screened, screened=True), look)
+        if seen and not seen.passes:
             gain = self.standing.gain(self.standing.scores(screened), confirmed=False)
-            judged.verdict = Verdict("ok", program=program.hash, stage="screen", gain=gain.value, gain_se=gain.se)
+            judged.verdict = Verdict(
+                "ok", seen.reason, program=program.hash, stage="screen", gain=gain.value, gain_se=gain.se
+            )
             return
         stage("confirm")
         confirmed = self.evaluator.confirm(work, protocol, screened)

@@ -79,7 +79,7 @@ class Search:
 
     def __post_init__(self) -> None:
         config = self.config
-        self.bench = Bench(self.evaluator, config.screen_protocol, REFERENCE)
+        self.bench = Bench(self.evaluator, config.bench_protocol, REFERENCE)
         self.account = Account(self.archive, self.run, config.budget)
         self.turns = Turns(self.agents, config.proposals_per_round)
         self._story = Story(self.archive, self.run, config, self.environments, self.selector)
@@ -267,9 +267,9 @@ class Search:
             program = replace(program, trusted=program.hash in self._own)
         else:
             program = self._given(stored.slot)
-        edge = self._plans[stored.round].edge if stored.round else None
+        gate = self._plans[stored.round].gate if stored.round else None
         stage = lambda what: say(SlotStarted(self.run, *place, what, program.id))  # noqa: E731
-        return self._judge.judge(program, edge, stage)
+        return self._judge.judge(program, gate, self.turns.asked_before(place) + 1, stage)
 
     def settle(self, decided: StoredProposal | Judged, answer: Proposal | AgentError | None) -> None:
         """Commit the next slot where that is still to be done, tell of it, and go to the one after.

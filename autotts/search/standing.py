@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Any
 from typing import Protocol as Typing
 
@@ -14,8 +13,9 @@ from autotts.archive import Point, front, hypervolume
 from autotts.evaluation import clusters_of
 from autotts.evaluation.statistics import Gain, Scores, gain_at_matched_tokens, mean_curve, tokens_saved
 from autotts.replay import Environment
+from autotts.search.screening import Gate
 
-__all__ = ["NEEDED", "REFERENCE", "Edge", "Standing", "pass_at_1", "rectangle"]
+__all__ = ["NEEDED", "REFERENCE", "Standing", "pass_at_1", "rectangle"]
 
 REFERENCE = "cmc"
 """What every gain is measured against."""
@@ -39,24 +39,6 @@ class Sums(Typing):
     def n_seeds(self) -> int: ...
 
 
-@dataclass(frozen=True)
-class Edge:
-    """The front as screening sees it: of the screened curves of confirmed programs; what a round's gate goes by."""
-
-    points: tuple[Point, ...] = ()
-
-    def with_points(self, more: Iterable[Point]) -> Edge:
-        """With another program's screened curve."""
-        return Edge(tuple(front([*self.points, *more])))
-
-    def is_touched(self, points: Iterable[Point]) -> bool:
-        """Whether a screened curve has a point that none of these dominates."""
-        return any(
-            point.accuracy > max((p.accuracy for p in self.points if p.tokens <= point.tokens), default=-1.0)
-            for point in points
-        )
-
-
 def pass_at_1(environment: Environment) -> float:
     """Mean over questions of the share of recorded branches that end right."""
     shares = [sum(b.final == q.gold for b in q.branches) / len(q.branches) for q in environment.questions]
@@ -78,12 +60,12 @@ class Standing:
     What it keeps is bounded by the front, not by the number of programs: a run may have a hundred thousand.
 
     Attributes:
-        edge: see `Edge`.
+        gate: what screened programs are held against.
     """
 
-    def __init__(self, environments: Sequence[Environment], betas: Sequence[float]) -> None:
+    def __init__(self, environments: Sequence[Environment], betas: Sequence[float], screen: Sequence[float]) -> None:
         self._environments = environments
-        self._betas = tuple(betas)
+        self._betas = {False: tuple(betas), True: tuple(screen)}
         self._clusters = clusters_of(environments)
         self._units = np.array([environment.sc64_tokens for environment in environments])
         self._rectangle = rectangle(environments)
@@ -91,11 +73,11 @@ class Standing:
         self._curves: dict[str, tuple[Point, ...]] = {}
         self._front: list[Point] = []
         self._best: tuple[str, float, float | None, Scores] | None = None
-        self.edge = Edge()
+        self.gate = Gate()
 
     def scores(self, results: Sequence[Sums]) -> Scores:
         """Means over seeds of shape (E, B, Q), padded with NaN where environments differ in questions."""
-        shape = (len(results), len(self._betas), self._clusters.shape[1])
+        shape = (len(results), len(results[0].right), self._clusters.shape[1])
         accuracy, tokens = np.full(shape, np.nan), np.full(shape, np.nan)
         for e, result in enumerate(results):
             width = result.right.shape[1]
@@ -103,14 +85,14 @@ class Standing:
             tokens[e, :, :width] = result.tokens / result.n_seeds
         return Scores(accuracy, tokens, self._clusters, self._units)
 
-    def points(self, id_: str, results: Sequence[Sums]) -> tuple[Point, ...]:
-        """The mean curve as points, absolute tokens, under the name `id_`."""
+    def points(self, id_: str, results: Sequence[Sums], *, screened: bool = False) -> tuple[Point, ...]:
+        """The mean curve as points, absolute tokens, under the name `id_`; at the β of the screen, or at all."""
         sequential = np.mean([r.sequential_tokens.mean(axis=1) / r.n_seeds for r in results], axis=0)
         scores = self.scores(results)
         means = mean_curve(scores.accuracy, scores.tokens, np.ones(len(scores.units)))
         return tuple(
             Point(id_, beta, float(tokens), float(accuracy), float(seq))
-            for beta, accuracy, tokens, seq in zip(self._betas, *means, sequential, strict=True)
+            for beta, accuracy, tokens, seq in zip(self._betas[screened], *means, sequential, strict=True)
         )
 
     def gain(self, scores: Scores, confirmed: bool) -> Gain:
@@ -138,7 +120,7 @@ class Standing:
         if name:
             self._curves[name] = points
         self._front = front([*self._front, *points])
-        self.edge = self.edge.with_points(self.points(id_, screened))
+        self.gate = self.gate.add(self.points(id_, screened, screened=True), points)
         if self._best is None or gain[0] > self._best[1]:
             self._best = (id_, *gain, scores)
         return points

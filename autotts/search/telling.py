@@ -15,7 +15,8 @@ from autotts.archive.selection import Entry, Selector
 from autotts.replay import Environment
 from autotts.search.config import Config
 from autotts.search.novelty import Known, behaviour_of
-from autotts.search.standing import Edge, Standing
+from autotts.search.screening import Gate
+from autotts.search.standing import Standing
 
 __all__ = ["Kept", "Plan", "Story"]
 
@@ -52,12 +53,12 @@ class Plan:
     Attributes:
         history: see `History`.
         parents: by slot.
-        edge: see `Edge`.
+        gate: see `Gate`.
     """
 
     history: History
     parents: Sequence[tuple[Candidate, ...]]
-    edge: Edge
+    gate: Gate
 
 
 @dataclass
@@ -86,7 +87,7 @@ class Story:
     _sources: dict[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.standing = Standing(self.environments, self.config.protocol.betas)
+        self.standing = Standing(self.environments, self.config.protocol.betas, self.config.screen_protocol.betas)
 
     def take(self, stored: Proposal) -> Candidate:
         """Take a committed slot in; the candidate that it is."""
@@ -141,7 +142,7 @@ class Story:
         history = self.history()
         picks = [self.selector.parents(rng, PARENTS) for rng in rngs]
         parents = [tuple(history[self._places[id_]] for id_ in ids if id_ in self._places) for ids in picks]
-        return Plan(history, parents, self.standing.edge)
+        return Plan(history, parents, self.standing.gate)
 
     def hash_of(self, id_: str) -> str | None:
         """The full hash of a program that was told of."""
