@@ -87,9 +87,10 @@ class Clock:
         confirmed: candidates that were confirmed.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, candidates: int) -> None:
         self.run = Run([], [])
         self.confirmed = 0
+        self._every = max(1, candidates // 30)
 
     def __call__(self, event: Event) -> None:
         if not isinstance(event, SlotEnded):
@@ -102,7 +103,7 @@ class Clock:
             assert event.outcome == "ok", event
             self.confirmed += event.confirmed
         moments.append(time.monotonic())
-        if len(moments) % 50 == 1:
+        if (len(moments) - 1) % self._every == 0:
             cpu.append((len(moments), cpu_seconds(os.getpid())))
 
 
@@ -112,7 +113,7 @@ def searched(candidates: int, workers: int, folder: Path) -> Clock:
     save_environment(environments[0], folder / "overhead.jsonl")
     rounds, envs = -(-candidates // PER_ROUND), (str(folder / "overhead.jsonl"),)
     config = Config(agents=("mock/instant",), envs=envs, rounds=rounds, proposals_per_round=PER_ROUND, **SHAPE)
-    agent, clock = MockAgent(answer, "instant"), Clock()
+    agent, clock = MockAgent(answer, "instant"), Clock(candidates)
     with Archive(str(folder / f"workers-{workers}.db")) as archive:
         run = start_run(archive, None, config, environments)
         with open_run(archive, run, workers, agents=[agent]) as search:
