@@ -88,7 +88,7 @@ class Clock:
     """
 
     def __init__(self, candidates: int) -> None:
-        self.run = Run([], [])
+        self.run = Run([], [], [])
         self.confirmed = 0
         self._every = max(1, candidates // 30)
 
@@ -105,6 +105,7 @@ class Clock:
         moments.append(time.monotonic())
         if (len(moments) - 1) % self._every == 0:
             cpu.append((len(moments), cpu_seconds(os.getpid())))
+            self.run.loads.append(os.getloadavg()[0])
 
 
 def searched(candidates: int, workers: int, folder: Path) -> Clock:
@@ -204,7 +205,8 @@ class Row:
         whole = median(taken), mean(taken), quantiles(taken, n=20)[-1]
         rise, error = slope(taken)
         growth = f"{buckets[-1] / buckets[0]:.2f}", f"{rise:+.2f} ± {error:.2f}"
-        return row(self.name, str(self.workers), str(len(taken)), *map(cell, (*whole, *buckets)), *growth)
+        load = cell(mean(self.run.loads))
+        return row(self.name, str(self.workers), str(len(taken)), *map(cell, (*whole, *buckets)), *growth, load)
 
     def cpu(self) -> list[float]:
         """Milliseconds a candidate in each fifth."""
@@ -259,9 +261,12 @@ def main() -> None:
         "",
         "Milliseconds by the clock from one candidate to the next: of all, then the median of each fifth of the run,",
         "in order. Slope: milliseconds that a thousand candidates add to each, ± its standard error (least squares",
-        "through the medians of 30 equal parts).",
+        "through the medians of 30 equal parts). Load: the machine's load average meanwhile, the run's own included;",
+        "with more than there are cores, the clock tells of other work as well.",
         "",
-        *heading("framework", "workers", "candidates", "median", "mean", "95 %", *parts, "last ÷ first", "slope"),
+        *heading(
+            "framework", "workers", "candidates", "median", "mean", "95 %", *parts, "last ÷ first", "slope", "load"
+        ),
         *(found.clock() for found in rows),
         "",
         "The same in CPU time, of all processes that take part, which does not see what else the machine does, nor",

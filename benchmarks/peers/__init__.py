@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -25,10 +27,12 @@ class Run:
     Attributes:
         moments: when the first program and then each candidate was done, in seconds of the monotonic clock.
         cpu: (programs done, CPU seconds of all processes so far), now and then.
+        loads: the machine's load average at those moments.
     """
 
     moments: list[float]
     cpu: list[tuple[int, float]]
+    loads: list[float]
 
 
 @dataclass(frozen=True)
@@ -67,33 +71,34 @@ class Peer:
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir(parents=True)
             command = [str(self.python(cache)), str(HERE / self.script), str(folder), str(candidates), str(workers)]
-            cpu = _watched(command, folder, seconds)
-            moments = sorted(float(line) for line in (folder / "moments").read_text(encoding="utf-8").splitlines())
-            kept.write_text(json.dumps(asdict(Run(moments, cpu))), encoding="utf-8")
+            run = _watched(command, folder, seconds)
+            kept.write_text(json.dumps(asdict(run)), encoding="utf-8")
         return Run(**json.loads(kept.read_text(encoding="utf-8")))
 
 
-def _watched(command: list[str], folder: Path, seconds: float) -> list[tuple[int, float]]:
-    """Run it until it ends or its time is over; CPU time as it goes."""
-    cpu: list[tuple[int, float]] = []
-    moments = folder / "moments"
+def _watched(command: list[str], folder: Path, seconds: float) -> Run:
+    """Run it until it ends or its time is over."""
+    run, moments = Run([], [], []), folder / "moments"
     deadline = time.monotonic() + seconds
     with (folder / "log").open("w") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=log, cwd=folder, env=_environment())
-        while process.poll() is None:
-            done = moments.read_bytes().count(b"\n") if moments.exists() else 0
-            cpu.append((done, cpu_seconds(process.pid)))
-            if time.monotonic() > deadline:
-                process.kill()
-                break
-            time.sleep(0.2)
-        process.wait()
-    cpu = [mark for mark in cpu if mark[0]]
-    if len(cpu) < 2:
-        sys.exit(
-            f"{folder.name} was over before it was looked at twice; see {folder / 'log'}, or ask for more candidates"
+        # A session of its own: its workers and servers end with it, whatever ends it.
+        process = subprocess.Popen(
+            command, stdout=log, stderr=log, cwd=folder, env=_environment(), start_new_session=True
         )
-    return cpu
+        try:
+            while process.poll() is None and time.monotonic() < deadline:
+                if moments.exists():
+                    run.cpu.append((moments.read_bytes().count(b"\n"), cpu_seconds(process.pid)))
+                    run.loads.append(os.getloadavg()[0])
+                time.sleep(0.2)
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+    if len(run.cpu) < 2:
+        sys.exit(f"{folder.name}: over before it was looked at twice; see {folder / 'log'}, or ask for more candidates")
+    run.moments.extend(sorted(float(line) for line in moments.read_text(encoding="utf-8").splitlines()))
+    return run
 
 
 def _environment() -> dict[str, str]:
