@@ -17,7 +17,7 @@ import sys
 import tempfile
 import textwrap
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from statistics import mean, median, quantiles
@@ -35,9 +35,8 @@ from autotts.sandbox import Sandbox
 from autotts.search import Config, Event, SlotEnded, open_run, start_run
 
 ROOT = Path(__file__).resolve().parents[1]
-PER_ROUND = 4
 BUCKETS = 5
-SHAPE = {"betas": 3, "seeds": 2, "screen_seeds": 1}
+SHAPE = Config(agents=("mock/instant",), proposals_per_round=4, betas=3, seeds=2, screen_seeds=1)
 BARE = 100
 """Bare children that are timed before a search, and again after it."""
 
@@ -112,8 +111,8 @@ def searched(candidates: int, workers: int, folder: Path) -> Clock:
     """A search of so many candidates over a new archive on the disk."""
     environments = [world()]
     save_environment(environments[0], folder / "overhead.jsonl")
-    rounds, envs = -(-candidates // PER_ROUND), (str(folder / "overhead.jsonl"),)
-    config = Config(agents=("mock/instant",), envs=envs, rounds=rounds, proposals_per_round=PER_ROUND, **SHAPE)
+    rounds = -(-candidates // SHAPE.proposals_per_round)
+    config = replace(SHAPE, rounds=rounds, envs=(str(folder / "overhead.jsonl"),))
     agent, clock = MockAgent(answer, "instant"), Clock(candidates)
     with Archive(str(folder / f"workers-{workers}.db")) as archive:
         run = start_run(archive, None, config, environments)
@@ -141,13 +140,14 @@ class Bare:
 
 
 def bare(environment: Environment) -> Bare:
-    prepared, config, wall = Prepared.of(environment), Config(**SHAPE), []
+    prepared, protocol = Prepared.of(environment), SHAPE.screen_protocol
+    wall: list[float] = []
     with Sandbox(Evaluator._preload) as sandbox:
 
         def one(number: int) -> None:
-            work = Work(Program.from_source(program(number)), config.screen_protocol)
+            work = Work(Program.from_source(program(number)), protocol)
             with sandbox.spawn(Evaluator._entry) as child:
-                table_blocks(work, config.screen_protocol.betas, prepared, child)
+                table_blocks(work, protocol.betas, prepared, child)
 
         one(1)  # starts the server
         used = cpu_seconds(os.getpid())
@@ -210,9 +210,9 @@ class Row:
 
     def cpu(self) -> list[float]:
         """Milliseconds a candidate in each fifth."""
-        borders = np.linspace(self.run.cpu[0][0], self.run.cpu[-1][0], BUCKETS + 1)
-        seconds = np.interp(borders, *zip(*self.run.cpu, strict=True))
-        return [float(ms) for ms in 1000 * np.diff(seconds) / np.diff(borders)]
+        done, seconds = np.array(self.run.cpu, dtype=float).T
+        borders = np.linspace(done[0], done[-1], BUCKETS + 1)
+        return [float(ms) for ms in 1000 * np.diff(np.interp(borders, done, seconds)) / np.diff(borders)]
 
     def cpu_row(self) -> str:
         buckets = self.cpu()
@@ -255,8 +255,8 @@ def main() -> None:
         "",
         f"- Command: `{shlex.join(['python', 'benchmarks/overhead.py', *sys.argv[1:]])}`",
         "- Data: an agent that answers at once, each time with a trivial program that acts unlike all before; one",
-        f"  environment of {len(world().questions)} questions with {BRANCHES} branches; {SHAPE['betas']} β, "
-        f"{SHAPE['seeds']} seeds, {SHAPE['screen_seeds']} of them to screen; an archive on the disk",
+        f"  environment of {len(world().questions)} questions with {BRANCHES} branches; {SHAPE.betas} β, "
+        f"{SHAPE.seeds} seeds, {SHAPE.screen_seeds} of them to screen; an archive on the disk",
         f"- Machine: {platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}",
         "",
         "Milliseconds by the clock from one candidate to the next: of all, then the median of each fifth of the run,",

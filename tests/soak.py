@@ -66,7 +66,7 @@ def _broken(number: int) -> Any:
     """What an agent does whose own code is broken: it raises what it should not, or gives what is no proposal."""
     kind = number // PER_ROUND % 3
     if kind == 0:
-        return {}["no such key"]
+        return dict[str, Any]()["no such key"]
     if kind == 1:
         raise RecursionError("the agent's own")
     return GARBAGE[number // PER_ROUND % len(GARBAGE)]
@@ -205,8 +205,8 @@ def soak(candidates: int, folder: Path, workers: int = 2, watch: Callable[[Soake
     before, made = orphans(), folder / "temporary"
     made.mkdir()
     save_environment(world(), folder / "soak.jsonl")
-    shape = {"betas": 6, "seeds": 3, "screen_seeds": 2, "proposals_per_round": PER_ROUND}
-    config = Config(("soak",), candidates // PER_ROUND, envs=(str(folder / "soak.jsonl"),), **shape)  # type: ignore[arg-type]
+    rounds, envs = candidates // PER_ROUND, (str(folder / "soak.jsonl"),)
+    config = Config(("soak",), rounds, PER_ROUND, betas=6, seeds=3, screen_seeds=2, envs=envs)
     seen, every = Soaked(candidates), max(1, candidates // 80)
     with temporary_files_in(made), Archive(str(folder / "soak.db")) as archive:
         run = start_run(archive, None, config, [world()])

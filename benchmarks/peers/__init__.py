@@ -113,7 +113,8 @@ PEERS = (
         "openevolve==0.4.0",
         "openevolve_run.py",
         "the model is a hook in its worker process (no HTTP); whole programs, one island, no cascade, no artifacts, no "
-        "prompt log, no checkpoints, errors logged only. A candidate runs in its worker process, without isolation.",
+        "prompt log, no checkpoints, errors logged only. A candidate runs in its worker process, without isolation; "
+        "with each goes a copy of the whole population, of 1,000 programs at the most.",
     ),
     Peer(
         "ShinkaEvolve",
