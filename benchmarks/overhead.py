@@ -29,7 +29,7 @@ from processes import cpu_seconds
 from autotts.agents import Context, MockAgent, Proposal
 from autotts.archive import Archive
 from autotts.evaluation import Evaluator, Program
-from autotts.evaluation.shards import Prepared, Work, table_blocks
+from autotts.evaluation.shards import Prepared, Work
 from autotts.replay import Environment, Question, Trajectory, save_environment
 from autotts.sandbox import Sandbox
 from autotts.search import Config, Event, SlotEnded, open_run, start_run
@@ -142,12 +142,18 @@ class Bare:
 def bare(environment: Environment) -> Bare:
     prepared, protocol = Prepared.of(environment), SHAPE.screen_protocol
     wall: list[float] = []
+    signals = [table.signals for table in prepared.tables]
     with Sandbox(Evaluator._preload) as sandbox:
 
         def one(number: int) -> None:
             work = Work(Program.from_source(program(number)), protocol)
             with sandbox.spawn(Evaluator._entry) as child:
-                table_blocks(work, protocol.betas, prepared, child)
+                work.compiled(
+                    child, prepared.table_job(work, protocol.betas, seeds=list(protocol.seeds), signals=signals)
+                )
+                child.send(prepared.packed)
+                for _ in range(1 + len(protocol.betas)):
+                    child.recv()  # the knobs, and the episodes of each β
 
         one(1)  # starts the server
         used = cpu_seconds(os.getpid())
