@@ -168,7 +168,9 @@ def bare(environment: Environment) -> Bare:
 
 
 def milliseconds(run: Run) -> list[float]:
-    return [1000 * (b - a) for a, b in pairwise(run.moments)]
+    """A candidate, over each group of as many as a round has: slots are committed in order, so some come at once."""
+    group = SHAPE.proposals_per_round
+    return [1000 * (b - a) / group for a, b in pairwise(run.moments[::group])]
 
 
 def slope(taken: list[float]) -> tuple[float, float]:
@@ -178,7 +180,7 @@ def slope(taken: list[float]) -> tuple[float, float]:
     """
     parts = np.array_split(np.array(taken), min(30, len(taken) // 2))
     y = np.array([np.median(part) for part in parts])
-    x = np.cumsum([len(part) for part in parts]) / 1000
+    x = np.cumsum([len(part) for part in parts]) * SHAPE.proposals_per_round / 1000
     centred = x - x.mean()
     rise = float(centred @ y / (centred @ centred))
     residuals = y - y.mean() - rise * centred
@@ -212,7 +214,9 @@ class Row:
         rise, error = slope(taken)
         growth = f"{buckets[-1] / buckets[0]:.2f}", f"{rise:+.2f} ± {error:.2f}"
         load = cell(mean(self.run.loads))
-        return row(self.name, str(self.workers), str(len(taken)), *map(cell, (*whole, *buckets)), *growth, load)
+        return row(
+            self.name, str(self.workers), str(len(self.run.moments) - 1), *map(cell, (*whole, *buckets)), *growth, load
+        )
 
     def cpu(self) -> list[float]:
         """Milliseconds a candidate in each fifth."""
@@ -236,7 +240,7 @@ def ours(candidates: int, workers: int) -> tuple[Row, str]:
     wall, used = [ms for child in children for ms in child.wall], mean(child.cpu for child in children)
     taken = milliseconds(clock.run)
     added = median(wall), median(taken) - median(wall), mean(taken) - mean(wall), used, mean(found.cpu()) - used
-    share = f"{100 * clock.confirmed / len(taken):.1f} %"
+    share = f"{100 * clock.confirmed / candidates:.1f} %"
     return found, row(str(workers), *map(cell, added), f"{median(taken) / median(wall):.2f}", share)
 
 
@@ -265,10 +269,11 @@ def main() -> None:
         f"{SHAPE.seeds} seeds, {SHAPE.screen_seeds} of them to screen; an archive on the disk",
         f"- Machine: {platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}",
         "",
-        "Milliseconds by the clock from one candidate to the next: of all, then the median of each fifth of the run,",
-        "in order. Slope: milliseconds that a thousand candidates add to each, ± its standard error (least squares",
-        "through the medians of 30 equal parts). Load: the machine's load average meanwhile, the run's own included;",
-        "with more than there are cores, the clock tells of other work as well.",
+        f"Milliseconds a candidate by the clock, over groups of {SHAPE.proposals_per_round} (a round of AutoTTS): of all, "
+        "then the median of",
+        "each fifth of the run, in order. Slope: milliseconds that a thousand candidates add to each, ± its standard",
+        "error (least squares through the medians of 30 equal parts). Load: the machine's load average meanwhile, the",
+        "run's own included; with more than there are cores, the clock tells of other work as well.",
         "",
         *heading(
             "framework", "workers", "candidates", "median", "mean", "95 %", *parts, "last ÷ first", "slope", "load"
