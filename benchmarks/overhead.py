@@ -272,7 +272,7 @@ def main() -> None:
         f"Milliseconds a candidate by the clock, over groups of {SHAPE.proposals_per_round} (a round of AutoTTS):",
         "of all, then the median of each fifth of the run, in order. Slope: milliseconds that a thousand candidates",
         "add to each, ± its standard error (least squares through the medians of 30 equal parts). Load: the machine's",
-        "load average meanwhile, the run's own included; with more than there are cores, the clock tells of other work.",
+        "load average meanwhile, the run's own included; with more than the cores, it tells of other work.",
         "",
         *heading(
             "framework", "workers", "candidates", "median", "mean", "95 %", *parts, "last ÷ first", "slope", "load"
