@@ -74,6 +74,15 @@ def test_archive_scale_runs_on_the_smallest_size() -> None:
     assert "resolve an id" in benchmark("archive_scale.py", "1000")
 
 
+def test_overhead_tells_what_is_added_to_a_bare_child(tmp_path: Path) -> None:
+    benchmark("overhead.py", "--candidates", "40", "--workers", "1", "--out", str(tmp_path / "page.md"))
+    rows = [line.split("|") for line in (tmp_path / "page.md").read_text().splitlines() if line.startswith("| ")]
+    clock, cpu, added = rows[1], rows[3], rows[5]
+    assert [cell.strip() for cell in clock[1:4]] == ["AutoTTS", "1", "40"]
+    assert all(float(cell) > 0 for cell in clock[4:12] + cpu[3:9])
+    assert float(added[2]) > 0 and float(added[5]) > 0
+
+
 @pytest.mark.slow
 def test_the_default_search_beats_every_baseline_on_questions_that_it_never_saw(tmp_path: Path) -> None:
     benchmark("default_search.py", "--fresh", "10", "--out", str(tmp_path / "page.md"))

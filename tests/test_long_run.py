@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import gc
 import hashlib
 import os
 import random
 import sys
-import time
 from collections import Counter
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Iterator
 
 import pytest
 
@@ -20,6 +17,7 @@ from autotts.errors import ProgramError
 from autotts.evaluation import Evaluator, Program
 from autotts.testing.corpus import CONFIRM, LIMITS, SCREEN, world
 from autotts.testing.hostile import ATTACKS
+from tests.leaks import COUNTED, WEIGHED, descendants, files, look, most, orphans, soon
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
 
@@ -33,43 +31,6 @@ def candidates(n: int) -> Iterator[tuple[bool, str]]:
         yield hostile, attacks[k // 5].source if hostile else agent.propose(nothing, random.Random(k)).source
 
 
-def memory(pid: int | str) -> int:
-    """Resident kilobytes."""
-    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") // 1024
-
-
-def descriptors(pid: int | str = "self") -> int:
-    return len(list(Path(f"/proc/{pid}/fd").iterdir()))
-
-
-def descendants(pid: int) -> set[int]:
-    found = set()
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            if int(stat.read_text().rpartition(")")[2].split()[1]) == pid:
-                found.add(int(stat.parent.name))
-        except (FileNotFoundError, ProcessLookupError):
-            continue
-    return found | {below for one in found for below in descendants(one)}
-
-
-def orphans() -> set[int]:
-    """Processes of the jail's user that have lost their parent."""
-    found = set()
-    for process in Path("/proc").glob("[0-9]*"):
-        try:
-            parent = int((process / "stat").read_text().rpartition(")")[2].split()[1])
-            if process.stat().st_uid == 65534 and parent == 1:
-                found.add(int(process.name))
-        except (FileNotFoundError, ProcessLookupError):
-            continue
-    return found
-
-
-def files() -> set[str]:
-    return {entry.name for folder in ("/tmp", "/dev/shm") for entry in os.scandir(folder) if "autotts" in entry.name}
-
-
 def outcome(evaluator: Evaluator, source: str) -> tuple[str, str]:
     """How it ended, and a digest of all its figures: kept whole, they alone would make the memory grow."""
     program = Program.from_source(source)
@@ -80,14 +41,6 @@ def outcome(evaluator: Evaluator, source: str) -> tuple[str, str]:
         return error.outcome, ""
     figures = (r.right, r.tokens, r.sequential_tokens, r.branches, r.digests)
     return "ok", hashlib.sha256(b"".join(values.tobytes() for values in figures)).hexdigest()
-
-
-def soon(what: Callable[[], bool]) -> bool:
-    """Whether it comes true in time; other tests at the same time may leave things for a moment."""
-    deadline = time.monotonic() + 20
-    while not what() and time.monotonic() < deadline:
-        time.sleep(0.1)
-    return what()
 
 
 def evaluator_like_the_corpus() -> Evaluator:
@@ -110,10 +63,10 @@ def test_a_long_run(n: int) -> None:
             if k in (n // 4, n):
                 marks[k] = look(evaluator)
     early, late = marks[n // 4], marks[n]
-    for name in ("descriptors", "server's descriptors", "processes"):
+    for name in COUNTED:
         assert late[name] == early[name], name
-    for name in ("host", "server", "referees"):
-        assert late[name] <= 1.1 * early[name] + 4096, (name, early, late)
+    for name in WEIGHED:
+        assert late[name] <= most(early[name]), (name, early, late)
     assert {"PolicyViolation", "CpuLimit", "Crashed", "ok"} <= set(kinds)
     assert not descendants(os.getpid())
     assert soon(lambda: orphans() <= orphans_before)
@@ -122,19 +75,3 @@ def test_a_long_run(n: int) -> None:
         for k, (hostile, source) in enumerate(candidates(n), 1):
             if not hostile:
                 assert outcome(evaluator, source) == ("ok", healthy[k])
-
-
-def look(evaluator: Evaluator) -> dict[str, int]:
-    """What the processes hold."""
-    gc.collect()
-    server = evaluator._sandbox(False)._process
-    assert server is not None
-    referees = [referee._process.pid for referee in evaluator._referees._all]
-    return {
-        "host": memory("self"),
-        "server": memory(server.pid),
-        "referees": sum(map(memory, referees)) // max(1, len(referees)),
-        "descriptors": descriptors() - 2 * len(referees),
-        "server's descriptors": descriptors(server.pid),
-        "processes": len(descendants(os.getpid())) - len(referees),
-    }
