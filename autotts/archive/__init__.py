@@ -22,6 +22,7 @@ from autotts.archive.records import (
     Run,
     Verdict,
 )
+from autotts.archive.rows import as_stored
 from autotts.archive.schema import SCHEMA, ArchiveError
 from autotts.archive.store import Archive
 
@@ -42,6 +43,7 @@ __all__ = [
     "Run",
     "Stretch",
     "Verdict",
+    "as_stored",
     "exclusive_hypervolume",
     "front",
     "hypervolume",

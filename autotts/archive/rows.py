@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import asdict
-from typing import Any
+from dataclasses import asdict, replace
+from types import SimpleNamespace
+from typing import Any, overload
 
 import sqlalchemy as sa
 
@@ -26,7 +27,7 @@ from autotts.archive.records import (
 )
 from autotts.archive.schema import ArchiveError
 
-__all__ = ["dumps"]
+__all__ = ["as_stored", "dumps"]
 
 PICO = 10**12
 
@@ -96,7 +97,7 @@ def proposal_row(proposal: Proposal) -> dict[str, Any]:
     }
 
 
-def proposal_of(row: Row) -> Proposal:
+def proposal_of(row: Row | SimpleNamespace) -> Proposal:
     """A row of `proposal`."""
     verdict = None
     if row.outcome is not None:
@@ -194,6 +195,17 @@ def evaluation_of(row: Row) -> Evaluation:
         isolation=row.isolation,
         **arrays,
     )
+
+
+@overload
+def as_stored(record: Proposal) -> Proposal: ...
+@overload
+def as_stored(record: Program) -> Program: ...
+def as_stored(record: Proposal | Program) -> Proposal | Program:
+    """A record as a database gives it back: what none of them takes is replaced."""
+    if isinstance(record, Program):
+        return replace(record, idea=clean(record.idea))
+    return proposal_of(SimpleNamespace(**proposal_row(record)))
 
 
 def run_row(run: Run) -> dict[str, Any]:

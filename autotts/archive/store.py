@@ -214,6 +214,13 @@ class Archive(Calls):
         row = self._first(sa.select(tables.proposal).where(*_slot(run, round, slot)))
         return rows.proposal_of(row) if row else None
 
+    def last_slot(self, run: str) -> tuple[int, int]:
+        """(round, slot) of the last proposal of a run, (−1, −1) where there is none."""
+        t = tables.proposal
+        query = sa.select(t.c.round, t.c.slot).where(t.c.run == run).order_by(t.c.round.desc(), t.c.slot.desc())
+        row = self._first(query)
+        return (row.round, row.slot) if row else (-1, -1)
+
     def outcomes(self, run: str) -> dict[str, int]:
         """How many decided proposals of a run ended in each outcome."""
         t = tables.proposal

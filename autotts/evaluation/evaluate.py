@@ -40,6 +40,9 @@ SMOKE_LIMITS = Limits(cpu_seconds=2.0, wall_seconds=8.0)
 SMOKE_QUESTIONS = 2
 SCREENED = 2
 """Seeds that are screened for the sake of comparing."""
+PARTS, WORTH_A_CHILD = 4, 250
+"""Shards of an environment at most, and episodes that make one more of them pay: a child takes as long as a hundred."""
+
 TRACING = 4
 """CPU time that a traced episode may take, in untraced ones: it takes about three."""
 
@@ -302,9 +305,10 @@ class Evaluator:
     def _table_episodes(
         self, work: Work, environments: Sequence[Prepared], progress: Progress
     ) -> list[EnvironmentResult]:
-        """Shards of one environment and a quarter of the β, interleaved: cheap and dear β in each."""
+        """Shards of one environment and a part of the β, interleaved: cheap and dear β in each."""
         protocol = work.protocol
-        n_parts = min(4, len(protocol.betas))
+        episodes = len(protocol.betas) * len(protocol.seeds) * max(len(prepared.tables) for prepared in environments)
+        n_parts = max(1, min(PARTS, len(protocol.betas), episodes // WORTH_A_CHILD))
         parts = [tuple(range(part, len(protocol.betas), n_parts)) for part in range(n_parts)]
         shards = [(part, prepared) for part in parts for prepared in environments]
 

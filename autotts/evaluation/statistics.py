@@ -21,6 +21,7 @@ __all__ = [
     "GRID",
     "Envelope",
     "Gain",
+    "GainOver",
     "Saved",
     "Scores",
     "check_pair",
@@ -236,6 +237,37 @@ def gain_at_matched_tokens(candidate: Scores, reference: Scores, *, resamples: i
         sign_flip_p=_sign_flip(contributions, seed),
         resolution=1.96 * se,
     )
+
+
+class GainOver:
+    """The gain of `gain_at_matched_tokens` and its error over one reference, for many candidates.
+
+    What only the reference decides (its resampled curves, the levels) is found once, and what a search does not look at
+    (by environment, by question) is left out: a tenth of the time.
+
+    Args:
+        reference: what gains are over.
+        resamples, seed: see `gain_at_matched_tokens`.
+    """
+
+    def __init__(self, reference: Scores, *, resamples: int = 1000, seed: int = 0) -> None:
+        ids, self._index = cluster_index(reference)
+        self._reference, self._clusters = reference, len(ids)
+        self._weights = np.concatenate([np.ones((1, len(ids))), cluster_resamples(len(ids), resamples, seed)])
+        accuracy, tokens = (_over_environments(c) for c in _curves(reference, self._weights, self._index))
+        self._levels = _levels(tokens)
+        self._attained = envelope_at(*envelope_rows(tokens, accuracy), self._levels)
+
+    def __call__(self, candidate: Scores) -> tuple[float, float]:
+        """(gain, its standard error) of a candidate.
+
+        Raises:
+            InputError: it is not over the reference's questions.
+        """
+        check_pair(candidate, self._reference)
+        accuracy, tokens = (_over_environments(c) for c in _curves(candidate, self._weights, self._index))
+        gains = (envelope_at(*envelope_rows(tokens, accuracy), self._levels) - self._attained).mean(axis=1)
+        return float(gains[0]), _spread(gains[1:], self._clusters)[0]
 
 
 def check_pair(candidate: Scores, reference: Scores) -> None:

@@ -13,10 +13,10 @@ from autotts.search.events import (
     as_json,
 )
 from autotts.search.listeners import Listeners
-from autotts.search.loop import BASELINES, Search
+from autotts.search.loop import Search
 from autotts.search.runs import default_selector, open_run, start_run, unfinished
 from autotts.search.spending import Spending, spending
-from autotts.search.standing import REFERENCE, Standing
+from autotts.search.standing import BASELINES, REFERENCE, Standing
 
 __all__ = [
     "BASELINES",

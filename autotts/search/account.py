@@ -6,8 +6,9 @@ import json
 import math
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
+from functools import cached_property
 
 from autotts.archive import Archive, Call
 from autotts.errors import InputError, LimitReached
@@ -67,9 +68,11 @@ class Account:
         self._before = self.archive.add_seconds(self.run, 0.0)
         self._started = time.monotonic()
 
-    def tick(self) -> None:
-        """Write down the time since the last tick."""
+    def tick(self, at_least: float = 0.0) -> None:
+        """Write down the time since the last tick, where that is so many seconds."""
         now = time.monotonic()
+        if now - self._started < at_least:
+            return
         self._before = self.archive.add_seconds(self.run, now - self._started)
         self._started = now
 
@@ -90,6 +93,8 @@ class Account:
             raise LimitReached(f"--max-proposals {budget.proposals}: so many were asked for")
         if self.seconds_left() <= 0:
             raise LimitReached(f"--max-time {budget.time:g}: the run has taken so many seconds")
+        if budget.tokens is None and budget.cost is None:
+            return
         tokens, cost, _ = self.archive.spent(self.run)
         if budget.tokens is not None and tokens >= budget.tokens:
             raise LimitReached(f"--max-tokens {budget.tokens}: {tokens:,} tokens are spent")
@@ -137,6 +142,8 @@ class Account:
 
     def _admit_call(self, most: int, worst: float | None) -> None:
         budget = self.budget
+        if budget.tokens is None and budget.cost is None:
+            return
         tokens, cost, unknown = self.archive.spent(self.run)
         if budget.tokens is not None and tokens + most > budget.tokens:
             raise LimitReached(
@@ -166,11 +173,21 @@ class SlotPurse:
         self, account: Account, place: tuple[int, int], agent: str, told: Callable[[Call], None] = lambda _: None
     ) -> None:
         self._account, self._place, self._agent, self._told = account, place, agent, told
-        calls = account.archive.calls(account.run, *place)
-        self._answers = iter([call.reply for call in calls if call.outcome == "ok"])
-        self._next = len(calls)
-        self._templates = {name for call in calls for name in call.templates}
+        self._begun = 0
         self._open: dict[int, tuple[Call, float]] = {}
+
+    @cached_property
+    def _before(self) -> list[Call]:
+        """What the slot called before it was interrupted; most agents never ask."""
+        return self._account.archive.calls(self._account.run, *self._place)
+
+    @cached_property
+    def _answers(self) -> Iterator[str]:
+        return iter([call.reply for call in self._before if call.outcome == "ok"])
+
+    @cached_property
+    def _templates(self) -> set[str]:
+        return {name for call in self._before for name in call.templates}
 
     def recorded(self) -> str | None:
         """The next answer that this slot was given before it was interrupted."""
@@ -180,14 +197,14 @@ class SlotPurse:
         self, prompt: str, templates: Mapping[str, str], tokens: int, cost: float | None, asked: bool = False
     ) -> int:
         """Reserve the most that a call may use; its number. One that was asked already is only written down."""
-        number, self._next = self._next, self._next + 1
+        number, self._begun = len(self._before) + self._begun, self._begun + 1
         call = Call(
             self._account.run, *self._place, number, self._agent, prompt, dict(templates), tokens=tokens, cost=cost
         )
         try:
             self._account.reserve(call, free=asked)
         except LimitReached:
-            self._next = number
+            self._begun -= 1
             raise
         self._open[number] = call, time.monotonic()
         return number

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
-from autotts.archive import Evaluation, Point, Verdict
+from autotts.archive import Evaluation, Point, Proposal, Verdict
 from autotts.archive import Program as StoredProgram
 from autotts.errors import AutoTTSError, ProgramError
 from autotts.evaluation import EnvironmentResult, Evaluator, Program, Protocol
@@ -22,6 +22,7 @@ class Judged:
     """A proposal's fate and the figures behind it, to be committed when its turn comes.
 
     Attributes:
+        proposal: what was decided.
         program: as it is stored.
         verdict: see `Verdict`.
         evaluations: of every environment, screened and confirmed.
@@ -29,6 +30,7 @@ class Judged:
         behaviour: what it did on the first environment; "" where it did not come so far.
     """
 
+    proposal: Proposal
     program: StoredProgram
     verdict: Verdict = field(default_factory=lambda: Verdict("ok"))
     evaluations: list[Evaluation] = field(default_factory=list)
@@ -41,7 +43,7 @@ class Judged:
         found = None if program.name else known.verdict(program.hash, program.fingerprint, self.behaviour)
         if found is None:
             return self
-        return Judged(program, replace(found, isolation=self.verdict.isolation))
+        return Judged(self.proposal, program, replace(found, isolation=self.verdict.isolation))
 
 
 @dataclass
@@ -59,11 +61,13 @@ class Judge:
     standing: Standing
     known: Known
 
-    def judge(self, program: Program, gate: Gate | None, look: int, stage: Callable[[str], None]) -> Judged:
+    def judge(
+        self, proposal: Proposal, program: Program, gate: Gate | None, look: int, stage: Callable[[str], None]
+    ) -> Judged:
         """Screen, and confirm where it could be on the front.
 
         Args:
-            program: what was proposed.
+            proposal, program: what was proposed.
             gate: that it must pass; None for a program that is confirmed in any case.
             look: how many looks this makes in the run.
             stage: told what is being done.
@@ -72,7 +76,7 @@ class Judge:
             AutoTTSError: what all others are compared with does not run here.
         """
         record = StoredProgram(program.hash, program.source, program.idea, program.class_name, program.name)
-        judged = Judged(record)
+        judged = Judged(proposal, record)
         try:
             self._evaluate(judged, program, gate, look, stage)
         except ProgramError as error:
@@ -105,20 +109,18 @@ class Judge:
         judged.evaluations = self._records(program, screen, "screen", screened)
         seen = gate and gate.look(self.standing.points(program.id, screened, screened=True), look)
         if seen and not seen.passes:
-            gain = self.standing.gain(self.standing.scores(screened), confirmed=False)
+            gain, gain_se = self.standing.gain(screened, confirmed=False)
             judged.verdict = Verdict(
-                "ok", seen.reason, program=program.hash, stage="screen", gain=gain.value, gain_se=gain.se
+                "ok", seen.reason, program=program.hash, stage="screen", gain=gain, gain_se=gain_se
             )
             return
         stage("confirm")
         confirmed = self.evaluator.confirm(work, protocol, screened)
         judged.evaluations += self._records(program, protocol, "confirm", confirmed)
         judged.points = self.standing.points(program.hash, confirmed)
-        value, se = 0.0, 0.0
-        if program.name != REFERENCE:
-            gain = self.standing.gain(self.standing.scores(confirmed), confirmed=True)
-            value, se = gain.value, gain.se
-        judged.verdict = Verdict("ok", program=program.hash, stage="confirm", gain=value, gain_se=se)
+        of_reference = program.name == REFERENCE
+        gain, gain_se = (0.0, 0.0) if of_reference else self.standing.gain(confirmed, confirmed=True)
+        judged.verdict = Verdict("ok", program=program.hash, stage="confirm", gain=gain, gain_se=gain_se)
 
     def _is_known(self, judged: Judged, program: Program) -> bool:
         if program.name:

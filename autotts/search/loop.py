@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from autotts.agents import Agent, Candidate, Context, Proposal
-from autotts.archive import Archive, Call, Verdict
+from autotts.archive import Added, Archive, Call, Verdict, as_stored
 from autotts.archive import Proposal as StoredProposal
 from autotts.archive.selection import Selector
 from autotts.errors import AgentError, LimitReached
@@ -25,15 +25,12 @@ from autotts.search.events import CallEnded, Event, RoundEnded, SearchEnded, Sea
 from autotts.search.judging import Judge, Judged
 from autotts.search.listeners import Listeners
 from autotts.search.pipeline import Pipeline
-from autotts.search.standing import REFERENCE, Standing
+from autotts.search.standing import BASELINES, REFERENCE, Standing
 from autotts.search.telling import Plan, Story
 from autotts.search.turns import Turns
 from autotts.traces.bench import Bench
 
-__all__ = ["BASELINES", "Search"]
-
-BASELINES = (REFERENCE, "sc", "asc", "esc", "parallel_probe")
-"""Round 0, before what people added. The reference comes first: every gain is measured against it."""
+__all__ = ["Search"]
 
 Place = tuple[int, int]
 
@@ -70,6 +67,7 @@ class Search:
     _plans: dict[int, Plan] = field(init=False, default_factory=dict)
     _place: Place = field(init=False, default=(0, 0))
     _last: int = field(init=False)
+    _held: Place = field(init=False, default=(-1, -1))
     _ended: str = field(init=False, default="")
     _best: Candidate | None = field(init=False, default=None)
     _raised: int = field(init=False, default=0)
@@ -117,6 +115,7 @@ class Search:
         """See what the archive holds, and that programs may be run here."""
         self.archive.set_run_state(self.run, "running")
         done = sum(self.archive.outcomes(self.run).values())
+        self._held = self.archive.last_slot(self.run)
         rounds, per_round, added = self.config.rounds, self.config.proposals_per_round, len(self.config.added)
         self.evaluator.admit(self.turns.all_built_in and not added)
         self.emit(SearchStarted(self.run, rounds, per_round, len(BASELINES), added, done, self.evaluator.isolation))
@@ -196,7 +195,7 @@ class Search:
 
     def stored(self, place: Place) -> StoredProposal | None:
         """What the archive holds of a slot; one of round 0 is put there where it is not."""
-        found = self.archive.proposal(self.run, *place)
+        found = self.archive.proposal(self.run, *place) if place <= self._held else None
         if found is None and place[0] == 0:
             agent = "baseline" if place[1] < len(BASELINES) else "person"
             return self._store(StoredProposal(self.run, *place, agent, self._given(place[1]).source))
@@ -269,7 +268,7 @@ class Search:
             program = self._given(stored.slot)
         gate = self._plans[stored.round].gate if stored.round else None
         stage = lambda what: say(SlotStarted(self.run, *place, what, program.id))  # noqa: E731
-        return self._judge.judge(program, gate, self.turns.asked_before(place) + 1, stage)
+        return self._judge.judge(stored, program, gate, self.turns.asked_before(place) + 1, stage)
 
     def settle(self, decided: StoredProposal | Judged, answer: Proposal | AgentError | None) -> None:
         """Commit the next slot where that is still to be done, tell of it, and go to the one after.
@@ -293,11 +292,11 @@ class Search:
                 curve=self.config.protocol.hash,
                 points=judged.points,
             )
-            self._own.discard(judged.program.hash)
-            found = self.archive.proposal(self.run, *place)
-            assert found is not None
-            decided = found
-        candidate = self._story.take(decided)
+            # As the archive has it now, without reading it back: a resumed run does.
+            decided = as_stored(replace(judged.proposal, verdict=judged.verdict))
+            candidate = self._story.take(decided, as_stored(judged.program), judged.evaluations)
+        else:
+            candidate = self._story.take(decided)
         confirmed = bool(candidate.points)
         if confirmed and (self._best is None or (candidate.gain or 0.0) > (self._best.gain or 0.0)):
             self._best, self._raised = candidate, place[0]
@@ -352,7 +351,8 @@ class Search:
 
     def _store(self, proposal: StoredProposal) -> StoredProposal:
         """As the archive took it, which replaces what no database holds: a run that is resumed reads it from there."""
-        self.archive.add_proposal(proposal)
+        if self.archive.add_proposal(proposal) == Added.ADDED:
+            return as_stored(proposal)
         kept = self.archive.proposal(self.run, proposal.round, proposal.slot)
         assert kept is not None
         return kept

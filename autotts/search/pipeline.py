@@ -141,7 +141,7 @@ class Pipeline:
             search.settle(self._decided.pop(place), self._answers.pop(place, None))
             any_ = True
         if any_:
-            search.account.tick()
+            search.account.tick(at_least=1.0)
         return any_
 
     def _hear(self, news: _Done | Event | None) -> None:

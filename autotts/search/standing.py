@@ -11,14 +11,17 @@ import numpy.typing as npt
 
 from autotts.archive import Point, front, hypervolume
 from autotts.evaluation import clusters_of
-from autotts.evaluation.statistics import Gain, Scores, gain_at_matched_tokens, mean_curve, tokens_saved
+from autotts.evaluation.statistics import GainOver, Scores, mean_curve, tokens_saved
 from autotts.replay import Environment
 from autotts.search.screening import Gate
 
-__all__ = ["NEEDED", "REFERENCE", "Standing", "pass_at_1", "rectangle"]
+__all__ = ["BASELINES", "NEEDED", "REFERENCE", "Standing", "pass_at_1", "rectangle"]
 
 REFERENCE = "cmc"
 """What every gain is measured against."""
+
+BASELINES = (REFERENCE, "sc", "asc", "esc", "parallel_probe")
+"""Round 0, before what people added. The reference comes first: every gain is measured against it."""
 
 NEEDED = (REFERENCE, "sc")
 """Baselines without which nothing can be compared."""
@@ -69,7 +72,8 @@ class Standing:
         self._clusters = clusters_of(environments)
         self._units = np.array([environment.sc64_tokens for environment in environments])
         self._rectangle = rectangle(environments)
-        self._references: dict[tuple[str, bool], Scores] = {}
+        self._over: dict[bool, GainOver] = {}
+        self._sc: Scores | None = None
         self._curves: dict[str, tuple[Point, ...]] = {}
         self._front: list[Point] = []
         self._best: tuple[str, float, float | None, Scores] | None = None
@@ -95,9 +99,9 @@ class Standing:
             for beta, accuracy, tokens, seq in zip(self._betas[screened], *means, sequential, strict=True)
         )
 
-    def gain(self, scores: Scores, confirmed: bool) -> Gain:
-        """Gain at matched tokens over the reference, on the same seeds."""
-        return gain_at_matched_tokens(scores, self._references[REFERENCE, confirmed], resamples=RESAMPLES)
+    def gain(self, results: Sequence[Sums], confirmed: bool) -> tuple[float, float]:
+        """Gain at matched tokens over the reference, on the same seeds, and its standard error."""
+        return self._over[confirmed](self.scores(results))
 
     def take(
         self,
@@ -115,8 +119,11 @@ class Standing:
             screened, confirmed: what it did, one an environment.
         """
         points, scores = self.points(id_, confirmed), self.scores(confirmed)
-        if name in NEEDED:
-            self._references |= {(name, True): scores, (name, False): self.scores(screened)}
+        if name == REFERENCE:
+            of = {True: scores, False: self.scores(screened)}
+            self._over = {kind: GainOver(reference, resamples=RESAMPLES) for kind, reference in of.items()}
+        if name == "sc":
+            self._sc = scores
         if name:
             self._curves[name] = points
         self._front = front([*self._front, *points])
@@ -150,9 +157,9 @@ class Standing:
 
     def figures(self) -> dict[str, Any]:
         """What a display shows at the end of a round."""
-        assert self._best is not None
+        assert self._best is not None and self._sc is not None
         best, gain, gain_se, scores = self._best
-        saved = tokens_saved(scores, self._references["sc", True], resamples=2)
+        saved = tokens_saved(scores, self._sc, resamples=2)
         return {
             "front": len(self.front_ids()),
             "hypervolume": self.hypervolume(),

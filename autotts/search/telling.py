@@ -16,7 +16,7 @@ from autotts.replay import Environment
 from autotts.search.config import Config
 from autotts.search.novelty import Known, behaviour_of
 from autotts.search.screening import Gate
-from autotts.search.standing import Standing
+from autotts.search.standing import BASELINES, Standing
 
 __all__ = ["Kept", "Plan", "Story"]
 
@@ -89,19 +89,28 @@ class Story:
     def __post_init__(self) -> None:
         self.standing = Standing(self.environments, self.config.protocol.betas, self.config.screen_protocol.betas)
 
-    def take(self, stored: Proposal) -> Candidate:
-        """Take a committed slot in; the candidate that it is."""
+    def take(
+        self, stored: Proposal, program: StoredProgram | None = None, evaluations: Sequence[Evaluation] | None = None
+    ) -> Candidate:
+        """Take a committed slot in; the candidate that it is.
+
+        Args:
+            stored: as the archive has it.
+            program, evaluations: likewise, where they are at hand; read from the archive where they are not.
+        """
         verdict = stored.verdict
         assert verdict is not None
-        program = self.archive.program(verdict.program) if verdict.program else StoredProgram("", "")
-        assert program is not None
-        place, ok, behaviour = (stored.round, stored.slot), verdict.outcome == "ok", ""
+        if program is None:
+            program = self.archive.program(verdict.program) if verdict.program else StoredProgram("", "")
+            assert program is not None
+        place, behaviour = (stored.round, stored.slot), ""
         points: tuple[tuple[float, float, float], ...] = ()
-        if ok:
-            screened = self._evaluations(program.hash, "screen")
+        if verdict.outcome == "ok":
+            screened = self._evaluations(program.hash, "screen", evaluations)
             behaviour = behaviour_of([screened[0].digests])
             if verdict.stage == "confirm":
-                points = self._take_confirmed(program, verdict.gain or 0.0, verdict.gain_se, screened, stored)
+                confirmed = self._evaluations(program.hash, "confirm", evaluations)
+                points = self._take_confirmed(stored, program, screened, confirmed)
         else:
             self.rejects[verdict.outcome] += 1
         self.known.add(place, program.hash, program.fingerprint, behaviour)
@@ -149,7 +158,9 @@ class Story:
         place = self._places.get(id_)
         return None if place is None else self.candidates[place].hash
 
-    def _evaluations(self, digest: str, source: str) -> list[Evaluation]:
+    def _evaluations(self, digest: str, source: str, at_hand: Sequence[Evaluation] | None) -> list[Evaluation]:
+        if at_hand is not None:
+            return [evaluation for evaluation in at_hand if evaluation.source == source]
         protocol = self.config.screen_protocol if source == "screen" else self.config.protocol
         hashes = [environment.hash for environment in self.environments]
         kept = self.archive.get_evaluations(digest, hashes, protocol.hash, source)
@@ -157,14 +168,16 @@ class Story:
 
     def _take_confirmed(
         self,
-        program: StoredProgram,
-        gain: float,
-        gain_se: float | None,
-        screened: Sequence[Evaluation],
         stored: Proposal,
+        program: StoredProgram,
+        screened: Sequence[Evaluation],
+        confirmed: Sequence[Evaluation],
     ) -> tuple[tuple[float, float, float], ...]:
-        confirmed = self._evaluations(program.hash, "confirm")
-        points = self.standing.take(program.id, program.name, (gain, gain_se), screened, confirmed)
-        if stored.agent != "baseline":
-            self.selector.add(Entry(program.id, points, gain, gain_se))
+        assert stored.verdict is not None
+        gain = stored.verdict.gain or 0.0, stored.verdict.gain_se
+        # By its place, not by the name that the archive has: a person may have added the same text before.
+        baseline = BASELINES[stored.slot] if stored.round == 0 and stored.slot < len(BASELINES) else ""
+        points = self.standing.take(program.id, baseline, gain, screened, confirmed)
+        if not baseline:
+            self.selector.add(Entry(program.id, points, *gain))
         return tuple((p.beta, p.accuracy, p.tokens) for p in points)
