@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from autotts.errors import InputError
-from autotts.evaluation.champion import champion
+from autotts.evaluation.champion import champion, measured
 from autotts.evaluation.envelope import Envelope, isotonic
 from autotts.evaluation.statistics import (
     Scores,
@@ -259,9 +259,9 @@ def test_the_simplest_within_one_standard_error_is_champion() -> None:
 
     pool = [noisy(0.1), noisy(0.1), noisy(-0.2)]
     gains = [gain_at_matched_tokens(c, reference).value for c in pool]
-    plain = champion(pool, reference, [(3, 1), (3, 1), (1, 1)])
+    plain = champion(measured(pool, reference), [(3, 1), (3, 1), (1, 1)])
     assert plain.best == int(np.argmax(gains)) and 2 not in plain.within
-    twins = champion([pool[0], pool[0]], reference, [(9, 1), (2, 1)])
+    twins = champion(measured([pool[0], pool[0]], reference), [(9, 1), (2, 1)])
     assert (twins.best, twins.index, twins.within) == (0, 1, (0, 1))
 
 
@@ -275,9 +275,9 @@ def test_being_chosen_is_allowed_for() -> None:
         )
         for _ in range(40)
     ]
-    result = champion(pool, reference, [(1, n) for n in range(40)])
+    result = champion(measured(pool, reference), [(1, n) for n in range(40)])
     raw = max(gain_at_matched_tokens(c, reference, resamples=10).value for c in pool)
     assert raw > 0.04
     assert result.corrected < raw - 0.03
     with pytest.raises(ValueError, match="at least one"):
-        champion([], reference, [])
+        champion(measured([], reference), [])

@@ -20,8 +20,9 @@ from autotts.errors import InputError
 from autotts.evaluation import SHIPPED, load_program, shipped
 from autotts.sandbox.text import printable
 from autotts.ui.progress import clip, gain_text, one_line
+from autotts.ui.report import times
 
-__all__ = ["export", "front", "list_", "pick_run", "run_option", "show", "stretch_cells", "times"]
+__all__ = ["export", "front", "list_", "pick_run", "run_option", "show", "stretch_cells"]
 
 run_option = option("--run", "run_name", default=None, metavar="NAME", help="One run.  [default: the last one]")
 ID = 10
@@ -144,11 +145,6 @@ def stretch_cells(stretch: Stretch, points: Sequence[Point]) -> tuple[str, str, 
         " … ".join(f"{100 * p.accuracy:.2f}" for p in ends),
         " … ".join(f"{p.tokens:,.0f}" for p in ends),
     )
-
-
-def times(number: int) -> str:
-    """A number of times in words."""
-    return f"{number} time{'' if number == 1 else 's'}"
 
 
 @dataclass(frozen=True)

@@ -20,12 +20,12 @@ from autotts.cli._common import (
     sandbox_options,
     workers_option,
 )
-from autotts.cli.archive import times
 from autotts.cli.evaluate import print_rows
 from autotts.cli.programs import find_program
 from autotts.errors import InputError, ProgramError
 from autotts.evaluation import Curve, Evaluator, Protocol, failed_rows, parse_betas
 from autotts.replay import Environment
+from autotts.ui.report import times
 
 __all__ = ["score"]
 
