@@ -108,8 +108,8 @@ def _print(answer: Calibration, program: Program, names: list[str], seeds: int) 
         step = answer.step
         out.print(
             f"note: spending jumps from {answer.tokens:,.0f} to {step.tokens:,.0f} at β = {step.beta:.6g}, so no β is "
-            f"within {100 * TOLERANCE:g} % of the budget; with that β on {100 * step.share:.0f} % of the questions it is "
-            "met in the mean",
+            f"within {100 * TOLERANCE:g} % of the budget; with that β on {100 * step.share:.0f} % of the questions it "
+            "is met in the mean",
             soft_wrap=True,
         )
     for low, high in answer.falling:

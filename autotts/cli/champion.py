@@ -18,7 +18,6 @@ from autotts.cli._common import (
     workers_option,
 )
 from autotts.cli.archive import pick_run, run_option
-from autotts.errors import InputError
 from autotts.search.report import Difference, Known, Report, report
 from autotts.search.reserve import Reserved, look_at_reserve
 from autotts.ui.report import print_report, print_reserved
@@ -38,13 +37,15 @@ def champion(
 ) -> int:
     """The champion of a run, corrected for having been chosen: what it is better than, and what carries that.
 
-    Everything comes from the archive; nothing is run again, but for a look at the questions in reserve.
+    Everything comes from the archive; nothing is run again, but for a look at the questions in reserve. Exit code 1
+    where no program of an agent was confirmed.
     """
     with Archive(archive, create=False) as store:
         run = pick_run(store, run_name)
         found = report(store, run.name)
         if found is None:
-            raise InputError(f"{run.name}: no program of an agent is confirmed in it yet, so it has no champion")
+            click.echo(f"{run.name}: no program of an agent is confirmed, so it has no champion", err=True)
+            return 1
         unseen = look_at_reserve(store, found, workers, **isolating) if look else None
     if as_json:
         print_json({**_report_json(found), "reserved": unseen and _reserved_json(unseen)})

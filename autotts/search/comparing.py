@@ -83,11 +83,11 @@ def compare_runs(left: tuple[Archive, str], right: tuple[Archive, str]) -> Compa
         )
     fronts = [_front(figures) for figures in (ours, theirs)]
     sides = [_side(figures, points) for figures, points in zip((ours, theirs), fronts, strict=True)]
-    between = _between(_held(ours, fronts[0]), _held(theirs, fronts[1]), reference, ours.questions)
+    between = difference(_held(ours, fronts[0]), _held(theirs, fronts[1]), reference, ours.questions)
     best = [side.report and side.report.champion.hash for side in sides]
     champions = None
     if best[0] and best[1]:
-        champions = _between(ours.scores(best[0]), theirs.scores(best[1]), reference, ours.questions)
+        champions = difference(ours.scores(best[0]), theirs.scores(best[1]), reference, ours.questions)
     return Comparison(sides[0], sides[1], between, champions)
 
 
@@ -105,12 +105,6 @@ def _in_order(run: Run, like: Run) -> Run:
 
 def _protocol(figures: Figures) -> str:
     return f"{figures.config.betas} β and {figures.config.seeds} seeds"
-
-
-def _between(ours: Scores, theirs: Scores, reference: Scores, questions: list[str]) -> Difference:
-    return difference(
-        lambda yardstick: yardstick.gains(ours), lambda yardstick: yardstick.gains(theirs), reference, questions
-    )
 
 
 def _front(figures: Figures) -> list[Point]:

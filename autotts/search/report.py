@@ -5,14 +5,13 @@ Everything here comes from the archive alone. docs/statistics.md defines the mea
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from autotts.archive import Archive, Listed
 from autotts.evaluation.champion import LEVEL, Champion, Field, beyond_choosing, champion, measured
-from autotts.evaluation.envelope import Array
 from autotts.evaluation.simplicity import simplicity
 from autotts.evaluation.statistics import (
     Saved,
@@ -86,13 +85,15 @@ class Versus:
 
     Attributes:
         role: "parent", "ancestor" (where its line began) or "reference".
-        id, idea: of the other program; a baseline's id is its name.
+        hash, idea: of the other program.
+        id: the first ten digits of its hash, or a baseline's name.
         difference: raw, as if the champion had not been chosen.
         corrected: mean, over resamples of the questions, of what is chosen less the other on the questions left out.
         chosen_p: one-sided sign-flip p that allows for the champion's having been picked out of all candidates.
     """
 
     role: str
+    hash: str
     id: str
     idea: str
     difference: Difference
@@ -250,26 +251,20 @@ def _versus(figures: Figures, field: Field, chosen: Champion, ours: Scores, role
     other = measured([theirs], reference, resamples=field.outside.shape[1])
     return Versus(
         role=role,
+        hash=row.hash,
         id=next((name for name, hash in figures.baselines.items() if hash == row.hash), row.hash[:10]),
         idea=row.idea,
-        difference=difference(_gains(ours), _gains(theirs), reference, figures.questions),
+        difference=difference(ours, theirs, reference, figures.questions),
         corrected=chosen.corrected_over(other.outside[0]),
         chosen_p=beyond_choosing(field.contributions - other.contributions, chosen.index),
     )
 
 
-Gains = Callable[[Yardstick], Array]
-
-
-def _gains(scores: Scores) -> Gains:
-    return lambda yardstick: yardstick.gains(scores)
-
-
-def difference(ours: Gains, theirs: Gains, reference: Scores, questions: Sequence[str]) -> Difference:
+def difference(ours: Scores, theirs: Scores, reference: Scores, questions: Sequence[str]) -> Difference:
     """What one gains over the other, at the reference's token levels.
 
     Args:
-        ours, theirs: give the gains over a yardstick.
+        ours, theirs: over the reference's environments and questions.
         reference: what both are measured against.
         questions: names by cluster number.
     """
@@ -277,7 +272,7 @@ def difference(ours: Gains, theirs: Gains, reference: Scores, questions: Sequenc
     clusters = len(ids)
     weights = [np.ones((1, clusters)), cluster_resamples(clusters, RESAMPLES, 0), jackknife_weights(clusters)]
     yardstick = Yardstick(reference, np.concatenate(weights))
-    gains = ours(yardstick) - theirs(yardstick)
+    gains = yardstick.gains(ours) - yardstick.gains(theirs)
     value, resampled, shifted = float(gains[0]), gains[1 : 1 + RESAMPLES], gains[1 + RESAMPLES :]
     contributions = contributions_from(value, shifted)
     order = sorted(np.flatnonzero(np.abs(contributions) > 1e-9), key=lambda k: (-abs(contributions[k]), k))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,10 +13,8 @@ from autotts.errors import InputError
 from autotts.evaluation import Curve, EnvironmentResult, Evaluator, Program, Protocol, cluster_names, clusters_of
 from autotts.evaluation.champion import LEVEL
 from autotts.evaluation.curve import scores_of
-from autotts.evaluation.statistics import Yardstick
 from autotts.replay import Environment
 from autotts.search.config import Config
-from autotts.search.loop import REFERENCE
 from autotts.search.report import Difference, Report, difference
 from autotts.search.runs import run_environments
 
@@ -86,19 +84,17 @@ def look_at_reserve(archive: Archive, report: Report, workers: int, **options: A
         )
     _, kept = run_environments(run, config)
     protocol = config.protocol
-    programs = {"champion": report.champion.hash} | {
-        versus.id: archive.resolve(versus.id).hash for versus in report.versus if versus.role != "reference"
-    }
-    hashes = [*programs.values(), archive.resolve(REFERENCE).hash]
+    champion = report.champion.hash
+    hashes = dict.fromkeys([champion, *(versus.hash for versus in report.versus)])
     with Evaluator(kept, workers, **options) as evaluator:
-        results = {hash: evaluator.confirmed(_program(archive, hash), protocol) for hash in dict.fromkeys(hashes)}
-    times, looked = _write_down(archive, run.name, report.champion.hash, kept, protocol, results[hashes[0]])
+        results = {hash: evaluator.confirmed(_program(archive, hash), protocol) for hash in hashes}
+    times, looked = _write_down(archive, run.name, champion, kept, protocol, results[champion])
     return Reserved(
         questions=len({name for names in cluster_names(kept) for name in names}),
         times=times,
         programs=looked,
-        versus=_differences(report, programs, results, hashes[-1], kept, 2 * LEVEL / looked),
-        curve=_curve(kept, protocol, results[hashes[0]]),
+        versus=_differences(report, results, kept, 2 * LEVEL / looked),
+        curve=_curve(kept, protocol, results[champion]),
         searched_by=_searched_by(archive, run.name, kept),
     )
 
@@ -110,24 +106,17 @@ def _program(archive: Archive, hash: str) -> Program:
 
 
 def _differences(
-    report: Report,
-    programs: dict[str, str],
-    results: dict[str, list[EnvironmentResult]],
-    reference: str,
-    kept: Sequence[Environment],
-    level: float,
+    report: Report, results: dict[str, list[EnvironmentResult]], kept: Sequence[Environment], level: float
 ) -> tuple[Unseen, ...]:
     clusters, units = clusters_of(kept), np.array([environment.sc64_tokens for environment in kept])
     scores = {hash: scores_of(rows, clusters, units) for hash, rows in results.items()}
     names = list(dict.fromkeys(name for row in cluster_names(kept) for name in row))
+    reference = next(versus.hash for versus in report.versus if versus.role == "reference")
 
-    def over(hash: str) -> Callable[[Yardstick], Any]:
-        return lambda yardstick: yardstick.gains(scores[hash])
+    def between(hash: str) -> Difference:
+        return difference(scores[report.champion.hash], scores[hash], scores[reference], names)
 
-    def beside(id: str) -> Difference:
-        return difference(over(report.champion.hash), over(programs.get(id, reference)), scores[reference], names)
-
-    return tuple(Unseen(versus.role, versus.id, beside(versus.id), level) for versus in report.versus)
+    return tuple(Unseen(versus.role, versus.id, between(versus.hash), level) for versus in report.versus)
 
 
 def _curve(
