@@ -109,6 +109,8 @@ def print_report(out: Console, report: Report) -> None:
     for versus in report.versus:
         out.print(f"Over its {versus.role} {versus.id}: {_verdict(versus)}.", soft_wrap=True)
         out.print(f"  the questions that carry it: {question_text(versus.difference.questions)}", soft_wrap=True)
+    if not report.unmeasured and report.over("parent") is None:
+        out.print("It was made from no other program, so it has no parent to be better than.")
     for id in report.unmeasured:
         out.print(f"Its parent {id} was screened only, so there is nothing to compare with.", soft_wrap=True)
     for name, gain, se in report.by_environment:
@@ -118,7 +120,7 @@ def print_report(out: Console, report: Report) -> None:
     for line in look_lines(report.looks):
         out.print(line, soft_wrap=True)
     if report.reserve:
-        out.print(f"In reserve: {100 * report.reserve:g} % of the questions; --look evaluates on them.")
+        out.print(f"In reserve: {100 * report.reserve:g} % of the questions, at which --look looks.")
 
 
 def _candidates(report: Report) -> str:
