@@ -37,7 +37,15 @@ class FakeRun:
         self.shape = environments, 3, questions
         ids = tuple(f"q{q}" for q in range(questions))
         self.refs = [
-            EnvironmentRef(f"{e:064x}", f"model-{e}/fake", "", ids, UNIT, 1000.0, 0.3) for e in range(environments)
+            EnvironmentRef(
+                f"{e:064x}",
+                f"model-{e}/fake",
+                clusters=ids,
+                sc64_tokens=UNIT,
+                mean_branch_tokens=1000.0,
+                pass_at_1=0.3,
+            )
+            for e in range(environments)
         ]
         config = {**asdict(self.config), "budget": {}, "settings": {}}
         archive.add_run(Run(name, seed, config, tuple(self.refs), "done"))
@@ -46,6 +54,7 @@ class FakeRun:
         self.chance: Floats = ease * (0.7 + 0.3 * beta)
         self.tokens: Floats = np.broadcast_to(2000 + 30_000 * beta, self.shape).copy()
         self.reference: Scores | None = None
+        self.gains: dict[str, float] = {}
         self.baselines = [
             self.add(0, 0, self.luck(), name="cmc"),
             self.add(0, 1, self.chance, 2 * self.tokens, name="sc"),
@@ -83,6 +92,7 @@ class FakeRun:
         scores = scores_of(made, numbered([ref.clusters for ref in self.refs]), np.full(len(self.refs), UNIT))
         self.reference = self.reference or scores
         gain = gain_at_matched_tokens(scores, self.reference, resamples=100)
+        self.gains[hash] = gain.value
         verdict = Verdict("ok", program=hash, stage="confirm", gain=gain.value, gain_se=gain.se)
         agent = "fake" if round_ else "baseline"
         self.archive.add_proposal(Proposal(self.name, round_, slot, agent, source, tuple(parents)))
@@ -90,11 +100,15 @@ class FakeRun:
         self.archive.commit_slot(self.name, round_, slot, verdict, program=program, evaluations=made)
         return hash
 
+    def best(self, n: int) -> list[str]:
+        """The n programs of the highest gains, baselines left out."""
+        written = [hash for hash in self.gains if hash not in self.baselines]
+        return sorted(written, key=lambda hash: -self.gains[hash])[:n]
+
     def climb(self, rounds: int, per_round: int) -> None:
         """Rounds of programs that are no better than their parents, which are those that looked best before."""
         for round_ in range(1, rounds + 1):
-            written = [hash for hash, _, _ in self.archive.best(self.name, 5) if hash not in self.baselines]
-            best = written[:3] if round_ > 1 else []
+            best = self.best(3)
             for slot in range(per_round):
                 parents = (best[int(self.rng.integers(len(best)))],) if best else ()
                 self.add(round_, slot, self.luck(), parents=parents)

@@ -30,8 +30,7 @@ def drawn(path: Path, seed: int, rounds: int = 5, lift: float | None = None) -> 
         run = FakeRun(archive, seed=seed)
         run.climb(rounds, 6)
         if lift is not None:
-            parent = archive.best("run-1", 1)[0][0]
-            run.add(rounds + 1, 0, run.luck(lift), parents=(parent,))
+            run.add(rounds + 1, 0, run.luck(lift), parents=run.best(1))
         found = report(archive, "run-1")
     assert found is not None
     return found

@@ -11,8 +11,8 @@ from autotts.archive import Archive, Point, Run, front, hypervolume
 from autotts.errors import InputError
 from autotts.evaluation.statistics import Scores
 from autotts.search.figures import Figures
-from autotts.search.loop import REFERENCE
 from autotts.search.report import Difference, Look, Report, difference, looks_at, report
+from autotts.search.standing import REFERENCE
 
 __all__ = ["Comparison", "Side", "compare_runs"]
 

@@ -13,7 +13,7 @@ from autotts.errors import InputError
 from autotts.evaluation.curve import numbered, scores_of
 from autotts.evaluation.statistics import Scores, mean_curve
 from autotts.search.config import Config
-from autotts.search.loop import REFERENCE
+from autotts.search.standing import REFERENCE
 
 __all__ = ["Figures"]
 

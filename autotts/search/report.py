@@ -27,7 +27,7 @@ from autotts.evaluation.statistics import (
     tokens_saved,
 )
 from autotts.search.figures import Figures
-from autotts.search.loop import REFERENCE
+from autotts.search.standing import REFERENCE
 
 __all__ = ["Difference", "Known", "Look", "Report", "Versus", "difference", "looks_at", "report"]
 

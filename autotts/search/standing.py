@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from autotts.archive import Point, front, hypervolume
 from autotts.evaluation import clusters_of
+from autotts.evaluation.curve import scores_of
 from autotts.evaluation.statistics import Gain, Scores, gain_at_matched_tokens, mean_curve, tokens_saved
 from autotts.replay import Environment
 from autotts.search.screening import Gate
@@ -77,13 +78,7 @@ class Standing:
 
     def scores(self, results: Sequence[Sums]) -> Scores:
         """Means over seeds of shape (E, B, Q), padded with NaN where environments differ in questions."""
-        shape = (len(results), len(results[0].right), self._clusters.shape[1])
-        accuracy, tokens = np.full(shape, np.nan), np.full(shape, np.nan)
-        for e, result in enumerate(results):
-            width = result.right.shape[1]
-            accuracy[e, :, :width] = result.right / result.n_seeds
-            tokens[e, :, :width] = result.tokens / result.n_seeds
-        return Scores(accuracy, tokens, self._clusters, self._units)
+        return scores_of(results, self._clusters, self._units)
 
     def points(self, id_: str, results: Sequence[Sums], *, screened: bool = False) -> tuple[Point, ...]:
         """The mean curve as points, absolute tokens, under the name `id_`; at the β of the screen, or at all."""
