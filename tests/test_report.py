@@ -197,8 +197,8 @@ def test_what_is_in_reserve_is_seen_by_a_look_alone(call: Any, capfd: pytest.Cap
     with Archive("autotts.db") as archive:
         (ref,) = archive.run("run-1").environments
         assert len(ref.clusters) == len(ref.content) == 8 and archive.ledger() == []
-        written = [e.right.shape for row in archive.listing("run-1") if row.hash for e in archive.evaluations(row.hash)]
-    assert {shape[1] for shape in written} == {8}
+        figures = Figures(archive, archive.run("run-1"))
+        assert {figures.scores(hash).accuracy.shape for hash in figures.confirmed} == {(1, 3, 8)}
     call("resume", "run-1", "--display", "none")
     call("inspect", "states")
     plain = json.loads(call("champion", "--json"))
