@@ -84,6 +84,13 @@ def test_overhead_tells_what_is_added_to_a_bare_child(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_the_example_of_a_report_is_what_is_printed(tmp_path: Path) -> None:
+    benchmark("champion_example.py", "--rounds", "2", "--out", str(tmp_path / "page.md"))
+    page = (tmp_path / "page.md").read_text()
+    assert "Champion of run-1" in page and "no agent and no selection saw" in page and "crosses the budget" in page
+
+
+@pytest.mark.slow
 def test_the_default_search_beats_every_baseline_on_questions_that_it_never_saw(tmp_path: Path) -> None:
     benchmark("default_search.py", "--fresh", "10", "--out", str(tmp_path / "page.md"))
     assert "The front beats every baseline in both: yes." in (tmp_path / "page.md").read_text()

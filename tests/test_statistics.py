@@ -12,7 +12,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from autotts.errors import InputError
-from autotts.evaluation.champion import champion
 from autotts.evaluation.envelope import Envelope, isotonic
 from autotts.evaluation.statistics import (
     Scores,
@@ -247,37 +246,3 @@ def test_interval_of_accuracy() -> None:
     half = 1.96 * accuracy.std() / 20
     assert (low, high) == pytest.approx((accuracy.mean() - half, accuracy.mean() + half), abs=0.005)
     assert ci95_accuracy(np.ones(30), np.arange(30)) == (1.0, 1.0)
-
-
-def test_the_simplest_within_one_standard_error_is_champion() -> None:
-    reference = scores(shape=(2, 6, 30))
-    rng = np.random.default_rng(5)
-
-    def noisy(lift: float) -> Scores:
-        noise = rng.normal(0, 0.1, reference.accuracy.shape)
-        return Scores(reference.accuracy + lift + noise, reference.tokens, reference.clusters, reference.units)
-
-    pool = [noisy(0.1), noisy(0.1), noisy(-0.2)]
-    gains = [gain_at_matched_tokens(c, reference).value for c in pool]
-    plain = champion(pool, reference, [(3, 1), (3, 1), (1, 1)])
-    assert plain.best == int(np.argmax(gains)) and 2 not in plain.within
-    twins = champion([pool[0], pool[0]], reference, [(9, 1), (2, 1)])
-    assert (twins.best, twins.index, twins.within) == (0, 1, (0, 1))
-
-
-def test_being_chosen_is_allowed_for() -> None:
-    """Of many equals the best looks good; corrected, it does not."""
-    rng = np.random.default_rng(1)
-    reference = scores(shape=(1, 4, 30))
-    pool = [
-        Scores(
-            reference.accuracy + rng.normal(0, 0.2, (1, 1, 30)), reference.tokens, reference.clusters, reference.units
-        )
-        for _ in range(40)
-    ]
-    result = champion(pool, reference, [(1, n) for n in range(40)])
-    raw = max(gain_at_matched_tokens(c, reference, resamples=10).value for c in pool)
-    assert raw > 0.04
-    assert result.corrected < raw - 0.03
-    with pytest.raises(ValueError, match="at least one"):
-        champion([], reference, [])

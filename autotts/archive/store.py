@@ -139,6 +139,12 @@ class Archive(Calls):
             connection.execute(sa.update(t).where(t.c.name == name).values(seconds=t.c.seconds + seconds))
             return float(connection.execute(sa.select(t.c.seconds).where(t.c.name == name)).scalar() or 0.0)
 
+    def seconds(self, name: str) -> float:
+        """The time that a run has taken so far."""
+        t = tables.run
+        row = self._first(sa.select(t.c.seconds).where(t.c.name == name))
+        return float(row.seconds) if row else 0.0
+
     # proposals
 
     def add_proposal(self, proposal: Proposal) -> Added:

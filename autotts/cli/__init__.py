@@ -19,7 +19,10 @@ __all__ = ["main"]
 
 _COMMANDS = {
     "add": "autotts.cli.programs:add",
+    "calibrate": "autotts.cli.calibrate:calibrate",
+    "champion": "autotts.cli.champion:champion",
     "check": "autotts.cli.programs:check",
+    "compare": "autotts.cli.compare:compare",
     "config": "autotts.cli.config:config",
     "cost": "autotts.cli.cost:cost",
     "doctor": "autotts.cli.doctor:doctor",

@@ -19,9 +19,11 @@ from autotts.cli.programs import stored
 from autotts.errors import InputError
 from autotts.evaluation import SHIPPED, load_program, shipped
 from autotts.sandbox.text import printable
+from autotts.search.report import looks_at
 from autotts.ui.progress import clip, gain_text, one_line
+from autotts.ui.report import look_lines, times
 
-__all__ = ["export", "front", "list_", "pick_run", "run_option", "show", "stretch_cells", "times"]
+__all__ = ["export", "front", "list_", "pick_run", "run_option", "show", "stretch_cells"]
 
 run_option = option("--run", "run_name", default=None, metavar="NAME", help="One run.  [default: the last one]")
 ID = 10
@@ -41,6 +43,7 @@ def list_(run_name: str | None, archive: str, as_json: bool) -> int:
         if run_name is not None:
             store.run(run_name)
         listed = list(store.listing(run_name))
+        looks = looks_at(store)
     if as_json:
         print_json([_listed(row) for row in listed])
         return 0
@@ -59,6 +62,8 @@ def list_(run_name: str | None, archive: str, as_json: bool) -> int:
         gain = gain_text(row.gain, row.gain_se)
         table.add_row(row.run, slot, _short(row.hash), row.outcome, gain, row.agent, parents, clip(_told(row), 160))
     console().print(table)
+    for line in look_lines(looks):
+        console().print(line, soft_wrap=True)
     return 0
 
 
@@ -146,11 +151,6 @@ def stretch_cells(stretch: Stretch, points: Sequence[Point]) -> tuple[str, str, 
     )
 
 
-def times(number: int) -> str:
-    """A number of times in words."""
-    return f"{number} time{'' if number == 1 else 's'}"
-
-
 @dataclass(frozen=True)
 class _Known:
     """What the archive knows of a program: where it came from, its curve in each run, its held-out looks.
@@ -228,6 +228,8 @@ def _print_known(known: _Known) -> None:
         for p in curve:
             table.add_row(f"{p.beta:g}", f"{100 * p.accuracy:.2f}", f"{p.tokens:,.0f}", f"{p.sequential_tokens:,.0f}")
         out.print(table)
+    for name in known.curves:
+        out.print(f"  how it stands in {name}: autotts champion --run {name}", soft_wrap=True)
     last = {entry.environment: entry for entry in known.looks}
     for environment, entry in last.items():
         own = sum(look.environment == environment for look in known.looks)

@@ -83,7 +83,8 @@ def _bench(
     env_patterns: tuple[str, ...], equivalence: str | None, workers: int, isolating: dict[str, Any], archive: str
 ) -> Iterator[Bench]:
     """A bench on these environments, or on the last run's."""
-    protocol = Config().bench_protocol
+    config = Config()
+    protocol = config.bench_protocol
     if not env_patterns and archive_exists(archive):
         with Archive(archive, create=False) as store:
             if runs := store.runs():
@@ -91,7 +92,8 @@ def _bench(
                 env_patterns, equivalence = config.envs, equivalence or config.equivalence
                 protocol = config.bench_protocol
                 click.echo(printable(f"on the environments of {runs[-1].name}: {', '.join(config.envs)}"), err=True)
-    with Evaluator(load_all(env_patterns, equivalence), workers, **isolating) as evaluator:
+    searched, _ = config.parted(load_all(env_patterns, equivalence))
+    with Evaluator(searched, workers, **isolating) as evaluator:
         yield Bench(evaluator, protocol)
 
 

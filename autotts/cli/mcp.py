@@ -12,6 +12,7 @@ from autotts.cli._agents import max_proposals_option, max_time_option
 from autotts.cli._common import (
     EMBEDDED,
     MOST_SEEDS,
+    FiniteRange,
     absolute,
     archive_option,
     check_run_name,
@@ -58,6 +59,13 @@ def _said(default: object) -> str:
 @option(
     "--betas", type=click.IntRange(2, MOST_BETAS), default=None, help="Evenly spaced values of β." + _said(Config.betas)
 )
+@option(
+    "--reserve",
+    type=FiniteRange(0, 1, max_open=True),
+    default=None,
+    metavar="SHARE",
+    help="Of the questions, kept from the agent and from selection." + _said(Config.reserve),
+)
 @equivalence_option
 @max_time_option
 @max_proposals_option
@@ -72,6 +80,7 @@ def mcp(
     seeds: int | None,
     screen_seeds: int | None,
     betas: int | None,
+    reserve: float | None,
     equivalence: str | None,
     max_time: float | None,
     max_proposals: int | None,
@@ -98,6 +107,7 @@ def mcp(
         "seeds": seeds,
         "screen_seeds": screen_seeds,
         "betas": betas,
+        "reserve": reserve,
         "equivalence": equivalence,
         "budget": budget,
         "envs": tuple(map(absolute, env_patterns)) or None,

@@ -20,12 +20,13 @@ from autotts.cli._common import (
     sandbox_options,
     workers_option,
 )
-from autotts.cli.archive import times
 from autotts.cli.evaluate import print_rows
 from autotts.cli.programs import find_program
 from autotts.errors import InputError, ProgramError
-from autotts.evaluation import Curve, Evaluator, Protocol, failed_rows, parse_betas
+from autotts.evaluation import SHIPPED, Curve, Evaluator, Protocol, failed_rows, parse_betas
 from autotts.replay import Environment
+from autotts.search import Config
+from autotts.ui.report import times
 
 __all__ = ["score"]
 
@@ -74,6 +75,7 @@ def score(
         curve = Curve.of(environments, protocol.betas, results)
         rows = curve.rows(found, environments, protocol, results, "confirm", isolation)
         looks = {}
+        run = "" if found.name in SHIPPED else _run_of(store, found.hash)
         for environment in environments:
             own = [row for row in rows if row["env_hash"] == environment.hash]
             entry = LedgerEntry(
@@ -81,24 +83,37 @@ def score(
                 environment.content_hash,
                 environment.name,
                 tuple(LedgerRow(r["beta"], r["accuracy"] / 100, r["tokens"], r["sequential_tokens"]) for r in own),
+                run,
             )
             looks[environment.hash] = store.append_ledger(entry).number
     if as_json:
-        print_json([{**row, "looks": looks[row["env_hash"]]} for row in rows])
+        print_json([{**row, "looks": looks[row["env_hash"]], "run": run or None} for row in rows])
         return 0
     print_rows(rows, isolation)
+    if run:
+        console().print(f"{found.name or found.id} comes from {run}")
     for environment in environments:
         console().print(f"{environment.name}: scored {times(looks[environment.hash])} in this archive")
     return 0
 
 
+def _run_of(store: Archive, program: str) -> str:
+    """The last run in which the program was confirmed, "" where there is none."""
+    return next((run.name for run in reversed(store.runs()) if store.points(run.name, program)), "")
+
+
 def _refuse_searched(store: Archive, environment: Environment) -> None:
-    """The recording counts, not its name or settings: another name for what was searched is not held out."""
-    searched = {key: run.name for run in store.runs() for ref in run.environments for key in (ref.hash, *ref.content)}
+    """The recording counts, not its name or settings: another name for what was searched is not held out.
+
+    Of a recording that a run searched on and kept a part of in reserve, that part is looked at by `champion --look`.
+    """
+    searched = {key: run for run in store.runs() for ref in run.environments for key in (ref.hash, *ref.content)}
     known = [searched[key] for key in environment.content if key in searched]
-    if environment.hash in searched or 2 * len(known) > len(environment.content):
-        run = searched.get(environment.hash) or known[-1]
+    parted = [run for run in known if Config.from_json(run.config).reserve]
+    if environment.hash in searched or parted or 2 * len(known) > len(environment.content):
+        run = searched.get(environment.hash) or [*parted, *known][0]
+        hint = f"; what it kept in reserve is for `autotts champion --run {run.name} --look`" if parted else ""
         raise InputError(
-            f"--heldout {environment.name}: run {run} searched on these branches, so they are not held out; "
-            "give recordings that no run of this archive has seen"
+            f"--heldout {environment.name}: run {run.name} searched on these branches, so they are not held out; "
+            f"give recordings that no run of this archive has seen{hint}"
         )

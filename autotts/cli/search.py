@@ -20,6 +20,7 @@ from autotts.cli._agents import limit_options, model_options
 from autotts.cli._common import (
     EMBEDDED,
     MOST_SEEDS,
+    FiniteRange,
     absolute,
     archive_option,
     check_run_name,
@@ -99,6 +100,13 @@ display_option = option(
     help="Rounds that may overlap: a round is asked without having been told of so many before it.",
 )
 @option(
+    "--reserve",
+    type=FiniteRange(0, 1, max_open=True),
+    default=Config.reserve,
+    metavar="SHARE",
+    help="Of the questions, kept from agents and selection; `autotts champion --look` looks at them.",
+)
+@option(
     "--run",
     "run_name",
     default=None,
@@ -127,6 +135,7 @@ def search(
     betas: int,
     selector: str,
     lag: int,
+    reserve: float,
     run_name: str | None,
     equivalence: str | None,
     settings: Settings,
@@ -151,7 +160,14 @@ def search(
     names = agents or Config.agents
     shape = names, rounds, proposals_per_round, seed, betas, seeds, screen_seeds
     config = Config(
-        *shape, envs=envs, equivalence=equivalence, settings=settings, budget=budget, selector=selector, lag=lag
+        *shape,
+        envs=envs,
+        equivalence=equivalence,
+        reserve=reserve,
+        settings=settings,
+        budget=budget,
+        selector=selector,
+        lag=lag,
     )
     make_selector(selector)
     made = make_agents(names, settings, archive)

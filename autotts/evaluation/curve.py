@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
+from typing import Protocol as Typing
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,10 +17,20 @@ from autotts.errors import ProgramError
 from autotts.evaluation.program import Program
 from autotts.evaluation.protocol import Protocol
 from autotts.evaluation.results import EnvironmentResult
-from autotts.evaluation.statistics import ci95_accuracy
+from autotts.evaluation.statistics import Scores, ci95_accuracy
 from autotts.replay import Environment
 
-__all__ = ["ROW_SCHEMA", "Curve", "clusters_of", "failed_rows", "falling_pairs"]
+__all__ = [
+    "ROW_SCHEMA",
+    "Curve",
+    "cluster_keys",
+    "cluster_names",
+    "clusters_of",
+    "failed_rows",
+    "falling_pairs",
+    "numbered",
+    "scores_of",
+]
 
 ROW_SCHEMA = "autotts.evaluation/1"
 
@@ -166,15 +178,66 @@ def _per_episode(sums: NDArray[np.int64], n_seeds: int) -> float:
 
 def clusters_of(environments: Sequence[Environment]) -> NDArray[np.int64]:
     """Cluster numbers of shape (E, Q), −1 as padding: the same question of the same dataset is one cluster."""
-    width = max(len(environment.questions) for environment in environments)
-    numbers: dict[bytes, int] = {}
-    out = np.full((len(environments), width), -1, dtype=np.int64)
-    for e, environment in enumerate(environments):
-        for q, question in enumerate(environment.questions):
-            # The text decides: ids may be positions, and positions may differ between recordings.
-            key = hashlib.sha256(f"{environment.dataset}\0{question.text or question.id}".encode()).digest()
-            out[e, q] = numbers.setdefault(key, len(numbers))
+    return numbered([cluster_keys(environment) for environment in environments])
+
+
+def cluster_keys(environment: Environment) -> tuple[str, ...]:
+    """What tells each question of an environment, SHA-256 (hex): the same question has one key in every environment."""
+    # The text decides: ids may be positions, and positions may differ between recordings.
+    texts = (f"{environment.dataset}\0{question.text or question.id}" for question in environment.questions)
+    return tuple(hashlib.sha256(text.encode()).hexdigest() for text in texts)
+
+
+def cluster_names(environments: Sequence[Environment]) -> list[tuple[str, ...]]:
+    """A name for each question that people can read: its id, with a number where two questions have the same id.
+
+    The same question has one name in every environment.
+    """
+    names: dict[str, str] = {}
+    for environment in environments:
+        for key, question in zip(cluster_keys(environment), environment.questions, strict=True):
+            if key not in names:
+                taken = set(names.values())
+                ways = itertools.chain([question.id], (f"{question.id} ({n})" for n in itertools.count(2)))
+                names[key] = next(way for way in ways if way not in taken)
+    return [tuple(names[key] for key in cluster_keys(environment)) for environment in environments]
+
+
+def numbered(keys: Sequence[Sequence[str]]) -> NDArray[np.int64]:
+    """Numbers in the order of first appearance, of shape (E, Q), −1 as padding, of E lists of keys or names."""
+    numbers: dict[str, int] = {}
+    out = np.full((len(keys), max(map(len, keys))), -1, dtype=np.int64)
+    for e, row in enumerate(keys):
+        out[e, : len(row)] = [numbers.setdefault(key, len(numbers)) for key in row]
     return out
+
+
+class Sums(Typing):
+    """What an evaluator's result and an archive's record have in common: sums over seeds, shape (B, Q)."""
+
+    @property
+    def right(self) -> NDArray[np.int64]: ...
+    @property
+    def tokens(self) -> NDArray[np.int64]: ...
+    @property
+    def n_seeds(self) -> int: ...
+
+
+def scores_of(results: Sequence[Sums], clusters: NDArray[np.int64], units: Floats) -> Scores:
+    """Means over seeds of E results, padded with NaN where environments differ in questions.
+
+    Args:
+        results: one an environment.
+        clusters: shape (E, Q), see `clusters_of`.
+        units: shape (E,), tokens of SC@64.
+    """
+    shape = (len(results), results[0].right.shape[0], clusters.shape[1])
+    accuracy, tokens = np.full(shape, np.nan), np.full(shape, np.nan)
+    for e, result in enumerate(results):
+        width = result.right.shape[1]
+        accuracy[e, :, :width] = result.right / result.n_seeds
+        tokens[e, :, :width] = result.tokens / result.n_seeds
+    return Scores(accuracy, tokens, clusters, units)
 
 
 def falling_pairs(betas: Sequence[float], tokens: Sequence[float]) -> list[tuple[float, float]]:

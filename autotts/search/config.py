@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from autotts.agents import Settings
-from autotts.evaluation import Protocol, even_betas
+from autotts.evaluation import Protocol, even_betas, reserved
+from autotts.replay import Environment
 from autotts.search.account import Budget
 
 __all__ = ["Config"]
@@ -31,6 +32,7 @@ class Config:
         screen_betas: how many of the β screening plays, evenly spread, the least and the greatest among them.
         envs: the environments' paths or names, as given.
         equivalence: answer equivalence, None for what the files say.
+        reserve: share of the questions that no agent and no selection sees, 0 ≤ share < 1.
         added: hashes of the programs that people had added when the run began; they follow the baselines.
         settings: how agents that call models go about it.
         budget: what the run may spend; a resumed run may be given others.
@@ -48,6 +50,7 @@ class Config:
     screen_betas: int = 3
     envs: tuple[str, ...] = ()
     equivalence: str | None = None
+    reserve: float = 0.0
     added: tuple[str, ...] = ()
     settings: Settings = field(default_factory=Settings)
     budget: Budget = field(default_factory=Budget)
@@ -63,6 +66,14 @@ class Config:
         values["settings"] = Settings(**values.get("settings", {}))
         values["budget"] = Budget(**values.get("budget", {}))
         return cls(**values)
+
+    def parted(self, environments: Sequence[Environment]) -> tuple[list[Environment], list[Environment]]:
+        """(What the search sees, what `reserve` keeps from it) of whole environments.
+
+        Raises:
+            InputError: too few questions.
+        """
+        return reserved(environments, self.reserve, self.seed)
 
     @property
     def protocol(self) -> Protocol:

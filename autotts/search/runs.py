@@ -14,7 +14,7 @@ from autotts.agents import Agent, make_agent
 from autotts.archive import Archive, EnvironmentRef, Run
 from autotts.archive.selection import ParetoSelector, Selector, make_selector
 from autotts.errors import InputError
-from autotts.evaluation import Evaluator
+from autotts.evaluation import Evaluator, cluster_names
 from autotts.replay import Environment, load_environments
 from autotts.search.account import Budget
 from autotts.search.alone import alone, is_free
@@ -22,7 +22,7 @@ from autotts.search.config import Config
 from autotts.search.loop import Search
 from autotts.search.standing import pass_at_1, rectangle
 
-__all__ = ["default_selector", "open_run", "start_run", "unfinished"]
+__all__ = ["default_selector", "open_run", "run_environments", "start_run", "unfinished"]
 
 TOLERANCE = 0.005
 """Half a point of accuracy: about the paired standard error of gains on four environments with 30 questions each."""
@@ -35,9 +35,15 @@ _MAY_DIFFER = ("added", "budget", "rounds")
 def start_run(archive: Archive, name: str | None, config: Config, environments: Sequence[Environment]) -> str:
     """Store a new run and return its name; a run of that name with the same configuration is gone on with.
 
+    Args:
+        archive, name: where it is kept, and under which name; None for the next free one.
+        config: see `Config`.
+        environments: whole; the run's record holds what `Config.parted` leaves to search.
+
     Raises:
-        InputError: a run of that name exists with another configuration.
+        InputError: a run of that name exists with another configuration, or there are too few questions to reserve.
     """
+    searched, _ = config.parted(environments)
     stored = _as_stored(replace(config, added=tuple(archive.added())))
     existing = {run.name: run for run in archive.runs()}
     if name is None:
@@ -53,17 +59,32 @@ def start_run(archive: Archive, name: str | None, config: Config, environments: 
         EnvironmentRef(
             hash=environment.hash,
             name=environment.name,
-            clusters=tuple(question.id for question in environment.questions),
+            clusters=names,
             sc64_tokens=environment.sc64_tokens,
             mean_branch_tokens=environment.mean_branch_tokens,
             pass_at_1=pass_at_1(environment),
             content=environment.content,
         )
-        for environment in environments
+        for environment, names in zip(searched, cluster_names(searched), strict=True)
     )
     versions = {"autotts": version("autotts"), "python": platform.python_version(), "numpy": version("numpy")}
     archive.add_run(Run(name, config.seed, stored, refs, "running", versions))
     return name
+
+
+def run_environments(run: Run, config: Config) -> tuple[list[Environment], list[Environment]]:
+    """(What a run searches, what it keeps in reserve), read again from where it found them.
+
+    Raises:
+        InputError: they are not what they were.
+    """
+    searched, kept = config.parted(load_environments(list(config.envs), equivalence=config.equivalence))
+    if [environment.hash for environment in searched] != [ref.hash for ref in run.environments]:
+        raise InputError(
+            f"run {run.name}: the environments {', '.join(config.envs)} are not those that it started with; "
+            "restore them, or start a new run"
+        )
+    return searched, kept
 
 
 def unfinished(archive: Archive, config: Config) -> str | None:
@@ -135,13 +156,7 @@ def open_run(
         config = replace(config, budget=budget.over(config.budget))
     if agents is None:
         agents = [make_agent(agent, config.settings, archive) for agent in config.agents]
-    environments = load_environments(list(config.envs), equivalence=config.equivalence)
-    found = [environment.hash for environment in environments]
-    if found != [ref.hash for ref in run.environments]:
-        raise InputError(
-            f"run {name}: the environments {', '.join(config.envs)} are not those that it started with; "
-            "restore them, or start a new run"
-        )
+    environments, _ = run_environments(run, config)
     selector = default_selector(environments, config.selector)
     with alone(archive.name, name), Evaluator(environments, workers, **options) as evaluator:
         yield Search(archive, name, config, environments, agents, selector, evaluator, askers=askers)

@@ -11,7 +11,9 @@ import numpy.typing as npt
 
 from autotts.archive import Point, front, hypervolume
 from autotts.evaluation import clusters_of
-from autotts.evaluation.statistics import GainOver, Scores, mean_curve, tokens_saved
+from autotts.evaluation.curve import scores_of
+from autotts.evaluation.envelope import Array
+from autotts.evaluation.statistics import Scores, Yardstick, mean_curve, tokens_saved
 from autotts.replay import Environment
 from autotts.search.screening import Gate
 
@@ -49,11 +51,11 @@ def pass_at_1(environment: Environment) -> float:
 
 
 def rectangle(environments: Sequence[Environment]) -> dict[str, float]:
-    """What a hypervolume is measured in: floor pass@1, from one mean branch to SC@64's tokens."""
+    """What a hypervolume is measured in: floor pass@1, from one mean branch to SC@64's tokens, which are the unit."""
     return {
         "floor": float(np.mean([pass_at_1(environment) for environment in environments])),
-        "left": float(np.mean([environment.mean_branch_tokens for environment in environments])),
-        "right": float(np.mean([environment.sc64_tokens for environment in environments])),
+        "left": float(np.mean([e.mean_branch_tokens / e.sc64_tokens for e in environments])),
+        "right": 1.0,
     }
 
 
@@ -72,28 +74,30 @@ class Standing:
         self._clusters = clusters_of(environments)
         self._units = np.array([environment.sc64_tokens for environment in environments])
         self._rectangle = rectangle(environments)
-        self._over: dict[bool, GainOver] = {}
+        self._over: dict[bool, Yardstick] = {}
         self._sc: Scores | None = None
         self._curves: dict[str, tuple[Point, ...]] = {}
         self._front: list[Point] = []
+        self._shares: list[Point] = []
         self._best: tuple[str, float, float | None, Scores] | None = None
         self.gate = Gate()
 
     def scores(self, results: Sequence[Sums]) -> Scores:
         """Means over seeds of shape (E, B, Q), padded with NaN where environments differ in questions."""
-        shape = (len(results), len(results[0].right), self._clusters.shape[1])
-        accuracy, tokens = np.full(shape, np.nan), np.full(shape, np.nan)
-        for e, result in enumerate(results):
-            width = result.right.shape[1]
-            accuracy[e, :, :width] = result.right / result.n_seeds
-            tokens[e, :, :width] = result.tokens / result.n_seeds
-        return Scores(accuracy, tokens, self._clusters, self._units)
+        return scores_of(results, self._clusters, self._units)
 
     def points(self, id_: str, results: Sequence[Sums], *, screened: bool = False) -> tuple[Point, ...]:
         """The mean curve as points, absolute tokens, under the name `id_`; at the β of the screen, or at all."""
+        return self._points(id_, results, np.ones(len(self._units)), screened)
+
+    def shares(self, id_: str, results: Sequence[Sums]) -> tuple[Point, ...]:
+        """The same with tokens divided by SC@64's in each environment: for what becomes one figure of several."""
+        return self._points(id_, results, self._units, False)
+
+    def _points(self, id_: str, results: Sequence[Sums], units: Array, screened: bool) -> tuple[Point, ...]:
         sequential = np.mean([r.sequential_tokens.mean(axis=1) / r.n_seeds for r in results], axis=0)
         scores = self.scores(results)
-        means = mean_curve(scores.accuracy, scores.tokens, np.ones(len(scores.units)))
+        means = mean_curve(scores.accuracy, scores.tokens, units)
         return tuple(
             Point(id_, beta, float(tokens), float(accuracy), float(seq))
             for beta, accuracy, tokens, seq in zip(self._betas[screened], *means, sequential, strict=True)
@@ -101,7 +105,7 @@ class Standing:
 
     def gain(self, results: Sequence[Sums], confirmed: bool) -> tuple[float, float]:
         """Gain at matched tokens over the reference, on the same seeds, and its standard error."""
-        return self._over[confirmed](self.scores(results))
+        return self._over[confirmed].gain_and_error(self.scores(results))
 
     def take(
         self,
@@ -121,12 +125,13 @@ class Standing:
         points, scores = self.points(id_, confirmed), self.scores(confirmed)
         if name == REFERENCE:
             of = {True: scores, False: self.scores(screened)}
-            self._over = {kind: GainOver(reference, resamples=RESAMPLES) for kind, reference in of.items()}
+            self._over = {kind: Yardstick.bootstrap(reference, resamples=RESAMPLES) for kind, reference in of.items()}
         if name == "sc":
             self._sc = scores
         if name:
             self._curves[name] = points
         self._front = front([*self._front, *points])
+        self._shares = front([*self._shares, *self.shares(id_, confirmed)])
         self.gate = self.gate.add(self.points(id_, screened, screened=True), points)
         if self._best is None or gain[0] > self._best[1]:
             self._best = (id_, *gain, scores)
@@ -148,7 +153,7 @@ class Standing:
 
     def hypervolume(self) -> float:
         """Of the front, normalised to 1."""
-        return hypervolume([p.tokens for p in self._front], [p.accuracy for p in self._front], **self._rectangle)
+        return hypervolume([p.tokens for p in self._shares], [p.accuracy for p in self._shares], **self._rectangle)
 
     @property
     def best_gain(self) -> float:

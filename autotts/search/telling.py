@@ -179,5 +179,5 @@ class Story:
         baseline = BASELINES[stored.slot] if stored.round == 0 and stored.slot < len(BASELINES) else ""
         points = self.standing.take(program.id, baseline, gain, screened, confirmed)
         if not baseline:
-            self.selector.add(Entry(program.id, points, *gain))
+            self.selector.add(Entry(program.id, self.standing.shares(program.id, confirmed), *gain))
         return tuple((p.beta, p.accuracy, p.tokens) for p in points)

@@ -22,9 +22,9 @@ from numpy.typing import NDArray
 from autotts.agents.polish.variants import FARTHEST, Trials, Variant
 from autotts.errors import InputError, NothingBetter
 from autotts.evaluation import Program, Protocol
-from autotts.evaluation.champion import champion
+from autotts.evaluation.champion import champion, measured
 from autotts.evaluation.constants import constants_of
-from autotts.evaluation.statistics import Scores, cluster_index, cluster_resamples, gains_under
+from autotts.evaluation.statistics import Scores, Yardstick, cluster_index, cluster_resamples
 from autotts.traces.bench import Bench
 
 __all__ = ["GENERATIONS", "Polished", "optimiser", "polished"]
@@ -224,6 +224,7 @@ class _Tuning:
         cma = optimiser()(np.zeros(n), 1.0, bounds=bounds, seed=self._seed, population_size=POPULATION)
         weights = np.zeros((1, self.clusters))
         weights[0, list(members)] = 1.0
+        yardstick = Yardstick(self._reference, weights)
         tried = []
         for _ in range(self._generations):
             solutions = []
@@ -231,7 +232,7 @@ class _Tuning:
                 steps = cma.ask()
                 variant = parent.stepping(steps.tolist())
                 scores = self._trials.scores(variant)
-                gain = WORST if scores is None else float(gains_under(scores, self._reference, weights, self._index)[0])
+                gain = WORST if scores is None else float(yardstick.gains(scores)[0])
                 solutions.append((steps, -gain))
                 tried += [] if scores is None else [variant]
             cma.tell(solutions)
@@ -241,7 +242,9 @@ class _Tuning:
         """Of variants and parent the nearest to the parent within one standard error of the best on some questions."""
         there = [parent, *(variant for variant in variants if variant.changes)]
         scores = [self._only(self._of(variant), members) for variant in there]
-        found = champion(scores, self._only(self._reference, members), [variant.distance for variant in there])
+        found = champion(
+            measured(scores, self._only(self._reference, members)), [variant.distance for variant in there]
+        )
         return there[found.index]
 
     def _thrifty(self, child: Variant, parent: Variant) -> Variant:
@@ -278,8 +281,8 @@ class _Tuning:
     def _over_parent(self, scores: Scores) -> tuple[float, float]:
         """Gain over the parent, of two gains over the reference on the same questions; its paired standard error."""
         weights = np.concatenate([np.ones((1, self.clusters)), cluster_resamples(self.clusters, RESAMPLES, 0)])
-        ours, theirs = (gains_under(s, self._reference, weights, self._index) for s in (scores, self._origin))
-        difference: Floats = ours - theirs
+        yardstick = Yardstick(self._reference, weights)
+        difference: Floats = yardstick.gains(scores) - yardstick.gains(self._origin)
         return float(difference[0]), float(difference[1:].std(ddof=1))
 
 
