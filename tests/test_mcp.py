@@ -424,7 +424,7 @@ def test_what_autotts_could_not_evaluate_is_evaluated_with_the_next_call(
             raise SandboxError("the fork server is gone")
 
         with monkeypatch.context() as patch:
-            patch.setattr(desk.search.evaluator, "run", broken)
+            patch.setattr(desk.search.evaluator, "play", broken)
             with pytest.raises(ToolFailure, match="gone\nThe program is kept"):
                 desk.call("submit", {"source": HEALTHY})
             with pytest.raises(SandboxError):

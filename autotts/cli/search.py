@@ -11,10 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import click
-from rich.table import Table
 
 from autotts.agents import Settings
-from autotts.archive import Archive, stretches
+from autotts.archive import Archive
 from autotts.archive.selection import make_selector
 from autotts.cli._agents import limit_options, model_options
 from autotts.cli._common import (
@@ -35,15 +34,13 @@ from autotts.cli._common import (
     sandbox_options,
     workers_option,
 )
-from autotts.cli.archive import stretch_cells
-from autotts.cli.cost import spending_table
+from autotts.cli._ending import print_end
 from autotts.cli.plan import affordable, make_agents, show_plan
-from autotts.errors import AgentDown, InputError, LimitReached
+from autotts.errors import AutoTTSError, InputError, LimitReached
 from autotts.evaluation import MOST_BETAS
-from autotts.search import Budget, Config, Listeners, Search, open_run, spending, start_run, unfinished
+from autotts.search import Budget, Config, Listeners, Search, open_run, start_run, unfinished
 from autotts.ui.log import make_log
-from autotts.ui.plot import front_picture
-from autotts.ui.progress import Mode, clip, make_display, one_line
+from autotts.ui.progress import Mode, make_display
 
 __all__ = ["resume", "search"]
 
@@ -260,7 +257,7 @@ def _go(
         except LimitReached as error:
             code, why = error.exit_code, f"{error}. Everything so far is kept; with a higher limit it goes on:"
             again = f"{again} {str(error).split()[0].rstrip(':')} N" if str(error).startswith("--") else again
-        except (AgentDown, InputError) as error:
+        except AutoTTSError as error:
             code, why = error.exit_code, f"error: {error}. Everything so far is kept; when this is mended, go on with:"
     said = console(stderr=as_json or code != 130)
     if code not in (0, 3):
@@ -271,7 +268,7 @@ def _go(
     if as_json:
         print_json({"run": name, "config": asdict(job.config), "front": [_point(p) for p in points]})
     elif display != "none":
-        _print_end(job, archive)
+        print_end(job, archive)
     if why and not code:
         said.print(why, soft_wrap=True)
         return 1
@@ -293,36 +290,3 @@ def _nothing_made(job: Search) -> str:
 
 def _point(point: Any) -> dict[str, Any]:
     return {"id": point.id, "beta": point.beta, "accuracy": 100 * point.accuracy, "tokens": point.tokens}
-
-
-def _print_end(job: Search, archive: str) -> None:
-    """The front as a table and a picture, and what to type next."""
-    out = console()
-    points = job.standing.front()
-    ideas = {candidate.id: candidate for candidate in job.candidates}
-    table = Table(title="The front: who holds which stretch of tokens")
-    for column in ("program", "β", "accuracy %", "tokens a question", "agent", "idea"):
-        figures = column in ("accuracy %", "tokens a question")
-        width = None if column == "idea" else 10 if column == "program" else 1
-        table.add_column(column, justify="right" if figures else "left", min_width=width)
-    for stretch in stretches(points):
-        candidate = ideas[stretch.id]
-        table.add_row(stretch.id, *stretch_cells(stretch, points), candidate.agent, one_line(clip(candidate.idea, 60)))
-    out.print(table)
-    curves = {name: [(p.tokens, 100 * p.accuracy) for p in job.standing.curve(name)] for name in ("cmc", "sc")}
-    picture = front_picture(curves, [(p.tokens, 100 * p.accuracy) for p in points], colour=out.is_terminal)
-    click.echo(picture)
-    best = job.best().id
-    place = "" if archive == "./autotts.db" else f" --archive {shlex.quote(archive)}"
-    heldout = "synthetic:heldout" if job.config.envs == (EMBEDDED,) else "HELDOUT_ENVIRONMENT"
-    found = spending(job.archive, job.run)
-    if any(line.calls for line in found) or len(found) > 1:
-        out.print(spending_table("What agents were asked, and what came of it", "agent", found))
-    out.print("Next:")
-    for command in (
-        f"autotts show {best}{place}",
-        f"autotts export {best} -o controller.py{place}",
-        f"autotts score {best} --heldout {heldout}{place}",
-        f"autotts list --run {shlex.quote(job.run)}{place}",
-    ):
-        out.print(f"  {command}", soft_wrap=True)

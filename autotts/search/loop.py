@@ -16,7 +16,7 @@ from autotts.agents import Agent, Candidate, Context, Proposal
 from autotts.archive import Added, Archive, Call, Verdict, as_stored
 from autotts.archive import Proposal as StoredProposal
 from autotts.archive.selection import Selector
-from autotts.errors import AgentError, LimitReached
+from autotts.errors import AgentError, InputError, LimitReached
 from autotts.evaluation import Evaluator, Program, shipped
 from autotts.replay import Environment
 from autotts.search.account import Account, SlotPurse
@@ -113,6 +113,7 @@ class Search:
 
     def begin(self) -> None:
         """See what the archive holds, and that programs may be run here."""
+        self._check_environments()
         self.archive.set_run_state(self.run, "running")
         done = sum(self.archive.outcomes(self.run).values())
         self._held = self.archive.last_slot(self.run)
@@ -348,6 +349,14 @@ class Search:
             return
         # What was planned before is asked in any case: else it would depend on timing how far the lag has come.
         self._last = min(self._last, round_ + self.config.lag)
+
+    def _check_environments(self) -> None:
+        kept = [ref.hash for ref in self.archive.run(self.run).environments]
+        if kept != [environment.hash for environment in self.environments]:
+            raise InputError(
+                f"run {self.run}: these are not the environments that it started with, or not without the questions "
+                "that it keeps in reserve; `open_run` reads the right ones"
+            )
 
     def _store(self, proposal: StoredProposal) -> StoredProposal:
         """As the archive took it, which replaces what no database holds: a run that is resumed reads it from there."""
