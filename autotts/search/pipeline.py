@@ -90,7 +90,7 @@ class Pipeline:
             place = self._next
             stored = search.stored(place)
             ask = stored is None or search.asks_again(stored)
-            if ask and len(self._asking) >= search.askers:
+            if ask and (len(self._asking) >= search.askers or search.turns.is_busy(place, self._asking)):
                 break
             if stored is None:
                 try:

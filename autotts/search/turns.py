@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import random
-import threading
 import traceback
 from collections import Counter
-from collections.abc import Sequence
-from contextlib import nullcontext
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -36,10 +34,6 @@ class Turns:
     agents: Sequence[Agent]
     per_round: int
     _silent: Counter[str] = field(init=False, default_factory=Counter)
-    _one_by_one: dict[str, threading.Lock] = field(init=False)
-
-    def __post_init__(self) -> None:
-        self._one_by_one = {agent.name: threading.Lock() for agent in self.agents}
 
     @property
     def all_built_in(self) -> bool:
@@ -59,13 +53,16 @@ class Turns:
         """Whether a built-in agent's turn it is."""
         return self.at(place)[0].name in BUILT_IN
 
+    def is_busy(self, place: tuple[int, int], asking: Iterable[tuple[int, int]]) -> bool:
+        """Whether the agent of a slot is being asked for another one, and takes one at a time."""
+        agent, _ = self.at(place)
+        return not getattr(agent, "concurrent", False) and any(self.at(other)[0] is agent for other in asking)
+
     def ask(self, place: tuple[int, int], context: Context, rng: random.Random) -> Proposal | AgentError:
         """What the agent answers; an error of its own code is an outcome like others, and stops no search."""
         agent, _ = self.at(place)
-        side_by_side = getattr(agent, "concurrent", False)
         try:
-            with nullcontext() if side_by_side else self._one_by_one[agent.name]:
-                answer: Any = agent.propose(context, rng)
+            answer: Any = agent.propose(context, rng)
         except AgentError as error:
             return error
         except AutoTTSError:
