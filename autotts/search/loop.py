@@ -360,7 +360,9 @@ class Search:
 
     def _store(self, proposal: StoredProposal) -> StoredProposal:
         """As the archive took it, which replaces what no database holds: a run that is resumed reads it from there."""
-        if self.archive.add_proposal(proposal) == Added.ADDED:
+        added = self.archive.add_proposal(proposal)
+        self._held = max(self._held, (proposal.round, proposal.slot))
+        if added == Added.ADDED:
             return as_stored(proposal)
         kept = self.archive.proposal(self.run, proposal.round, proposal.slot)
         assert kept is not None
