@@ -15,9 +15,12 @@ import sqlalchemy as sa
 from autotts.archive.engine import begin, is_locked_or_gone, open_engine, patiently, said
 from autotts.archive.schema import ArchiveError, metadata
 
-__all__ = ["CLOCK", "Database", "now"]
+__all__ = ["CLOCK", "STREAMED", "Database", "bytewise", "next_number", "now"]
 
 PAGE = 500
+STREAMED = {"yield_per": PAGE}
+"""Of a statement whose rows must not be in memory all at once."""
+
 CLOCK = "created"
 _CLOCKS = (CLOCK, "seconds")
 """The only columns that know the time have these names."""
@@ -117,11 +120,11 @@ class Database:
 
     def dump(self) -> Iterator[tuple[str, Mapping[str, Any]]]:
         """(table, row) of everything but the clock, by table and key: two archives are equal when these are."""
-        for table in metadata.sorted_tables:
-            columns = [column for column in table.c if column.name not in _CLOCKS]
-            with self._connection(writing=False) as connection:
-                query = sa.select(*columns).order_by(*(_bytewise(c, connection) for c in table.primary_key.columns))
-                for row in connection.execution_options(yield_per=500).execute(query).mappings():
+        with self._connection(writing=False) as connection:
+            for table in metadata.sorted_tables:
+                columns = [column for column in table.c if column.name not in _CLOCKS]
+                query = sa.select(*columns).order_by(*(bytewise(c, connection) for c in table.primary_key.columns))
+                for row in connection.execute(query, execution_options=STREAMED).mappings():
                     yield table.name, dict(row)
 
 
@@ -130,7 +133,12 @@ def now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
-def _bytewise(column: sa.Column[Any], connection: sa.Connection) -> sa.ColumnElement[Any]:
+def bytewise(column: sa.Column[Any], connection: sa.Connection) -> sa.ColumnElement[Any]:
     """The column in the order that SQLite has: a server sorts words as its country does."""
     server = connection.dialect.name == "postgresql" and isinstance(column.type, sa.Text)
     return sa.collate(column, "C") if server else column
+
+
+def next_number(connection: sa.Connection, column: sa.Column[Any], *where: sa.ColumnElement[bool]) -> int:
+    """The next counted number, from 1. The caller is the only writer."""
+    return int(connection.execute(sa.select(sa.func.max(column)).where(*where)).scalar() or 0) + 1

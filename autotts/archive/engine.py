@@ -81,6 +81,8 @@ def begin(engine: sa.Engine, *, writing: bool) -> sa.Connection:
     """A connection with a transaction that has begun; a writing one is the only one of its kind."""
     connection = engine.connect()
     try:
+        if not writing and engine.dialect.name == "postgresql":  # what SQLite gives every reader: one state of things
+            connection.execution_options(isolation_level="REPEATABLE READ")
         connection.execution_options(archive_write=writing).begin()
         if writing:
             _lock_for_writing(connection)

@@ -14,11 +14,12 @@ from typing import Any
 import sqlalchemy as sa
 
 from autotts.archive import rows
-from autotts.archive.calls import Calls
-from autotts.archive.database import CLOCK, now
+from autotts.archive.database import CLOCK, next_number, now
+from autotts.archive.integrity import Integrity
 from autotts.archive.pareto import Point, front
 from autotts.archive.records import Added, Evaluation, LedgerEntry, Listed, Program, Proposal, Run, Verdict
 from autotts.archive.schema import ArchiveError, tables
+from autotts.archive.transfer import Transfers
 from autotts.errors import InputError
 
 __all__ = ["Archive"]
@@ -27,7 +28,7 @@ _ADDED = tables.program.c.agent > ""  # a range of the index, which `!=` is not
 _HOW_MANY = sa.func.count().label("how_many")
 
 
-class Archive(Calls):
+class Archive(Transfers, Integrity):
     """An archive at a path (SQLite) or a database URL. Usable from many threads; a context manager.
 
     Args:
@@ -54,7 +55,7 @@ class Archive(Calls):
             if connection.execute(sa.select(t.c.hash).where(t.c.hash == program.hash)).first():
                 return Added.DUPLICATE
             values = {**asdict(program), "idea": rows.clean(program.idea), "agent": agent}
-            connection.execute(sa.insert(t).values(**values, number=_next(connection, t.c.number)))
+            connection.execute(sa.insert(t).values(**values, number=next_number(connection, t.c.number)))
         return Added.ADDED
 
     def added(self) -> list[str]:
@@ -105,7 +106,7 @@ class Archive(Calls):
         with self._writing() as connection:
             if connection.execute(sa.select(t.c.name).where(t.c.name == run.name)).first():
                 raise InputError(f"{self.name} has a run {run.name} already; resume it, or give --run another name")
-            values = {**rows.run_row(run), "number": _next(connection, t.c.number), CLOCK: now()}
+            values = {**rows.run_row(run), "number": next_number(connection, t.c.number), CLOCK: now()}
             connection.execute(sa.insert(t).values(**values))
 
     def run(self, name: str) -> Run:
@@ -318,7 +319,7 @@ class Archive(Calls):
         """Write down a look at a held-out environment; gives the entry with its counted number."""
         t = tables.ledger
         with self._writing() as connection:
-            numbered = replace(entry, number=_next(connection, t.c.number, t.c.environment == entry.environment))
+            numbered = replace(entry, number=next_number(connection, t.c.number, t.c.environment == entry.environment))
             connection.execute(sa.insert(t).values(**rows.ledger_row(numbered), **{CLOCK: now()}))
         return numbered
 
@@ -344,8 +345,3 @@ def _slot(run: str, round: int, slot: int) -> tuple[sa.ColumnElement[bool], ...]
 def _point_row(point: Point, run: str, curve: str, on_front: bool) -> dict[str, Any]:
     figures = {"tokens": point.tokens, "accuracy": point.accuracy, "sequential_tokens": point.sequential_tokens}
     return {"run": run, "program": point.id, "beta": point.beta, "curve": curve, "on_front": on_front, **figures}
-
-
-def _next(connection: sa.Connection, column: sa.Column[Any], *where: sa.ColumnElement[bool]) -> int:
-    """The next counted number, from 1. The caller is the only writer."""
-    return int(connection.execute(sa.select(sa.func.max(column)).where(*where)).scalar() or 0) + 1
