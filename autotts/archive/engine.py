@@ -143,8 +143,8 @@ def said(error: sa.exc.SQLAlchemyError) -> str:
         return "another process has been writing to the archive for too long; end it, or try again"
     if "is full" in text or "No space left" in text:
         return f"the disk is full ({text}); make room and resume, nothing is lost"
-    if "readonly" in text or "read-only" in text:
-        return f"the archive cannot be written ({text}); make it writable, or give --archive another path"
+    if "readonly" in text or "read-only" in text or "unable to open" in text:  # readers write, too: the log's index
+        return f"the archive cannot be written ({text}); make the file and its folder writable"
     if is_locked_or_gone(error):
         return f"the archive's server does not answer ({text}); start it and resume, nothing is lost"
     return f"the archive cannot be used ({text})"
