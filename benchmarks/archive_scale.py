@@ -1,9 +1,9 @@
-"""Does the archive stay flat? Time per operation while it grows to 100,000 programs, as a ratio to the first thousand.
+"""Does the archive stay flat? Time per operation while it grows to 100,000 programs, beside one that stays small.
 
-    python benchmarks/archive_scale.py [--programs 100000] [--database URL]... [--out PATH]
+    python benchmarks/archive_scale.py [--programs 100000] [--server GROWS STAYS PROGRAMS]... [--out PATH]
 
-SQLite in a temporary folder, and every other database that is named by the URL of an empty one, `URL=PROGRAMS` for
-fewer programs in it. Every program is confirmed, which is the worst case: eleven points each.
+SQLite in a temporary folder, and with `--server` any other database: the URLs of two empty ones of one server, and how
+far the first of them grows. Every program is confirmed, which is the worst case: eleven points each.
 """
 
 from __future__ import annotations
@@ -33,8 +33,12 @@ BETAS = tuple(k / 10 for k in range(11))
 SEEDS = tuple(range(100))
 SIZES = (1000, 10_000, 100_000)
 SUMS = np.arange(330, dtype=np.int64).reshape(11, 30)
+BATCH = 200
 SAMPLE = 200
 """Programs that are measured at each size."""
+
+
+Times = dict[str, tuple[float, float]]
 
 
 class Slot:
@@ -88,7 +92,7 @@ def steps(archive: Archive, n: int, rng: random.Random) -> dict[str, Callable[[]
     }
 
 
-def measured(archive: Archive, n: int, rng: random.Random) -> dict[str, tuple[float, float]]:
+def measured(archive: Archive, n: int, rng: random.Random) -> Times:
     """(seconds by the clock, seconds of this process's CPU) of each step for program n."""
     found = {}
     for name, step in steps(archive, n, rng).items():
@@ -98,62 +102,73 @@ def measured(archive: Archive, n: int, rng: random.Random) -> dict[str, tuple[fl
     return found
 
 
-def grown(target: str, programs: int) -> Iterator[tuple[int, int, dict[str, tuple[float, float]]]]:
-    """(programs, points on the front, medians of each step) at each size, while the archive grows."""
-    rng, done = random.Random(0), 0
-    with Archive(target) as archive:
-        archive.add_run(Run("r", 0))
+def grown(target: str, beside: str, programs: int) -> Iterator[tuple[int, int, Times, Times]]:
+    """(programs, points on the front, medians of each step here, medians in the small one) at each size.
+
+    Both are measured in turn, so that what else the machine does disturbs both alike.
+    """
+    rng, done, few = random.Random(0), 0, SIZES[0] - SAMPLE
+    with Archive(target) as archive, Archive(beside) as small:
+        for one in (archive, small):
+            one.add_run(Run("r", 0))
+        for first in range(0, few, BATCH):
+            fill(small, first, first + BATCH, rng)
         for size in (size for size in SIZES if size <= programs):
-            while done < size - SAMPLE:
-                last = min(done + 250, size - SAMPLE)
-                fill(archive, done, last, rng)
-                done = last
-            taken = [measured(archive, n, rng) for n in range(done, size)]
+            for first in range(done, size - SAMPLE, BATCH):
+                fill(archive, first, first + BATCH, rng)
+            pairs = []
+            for n in range(SAMPLE):
+                pairs.append((measured(archive, size - SAMPLE + n, rng), measured(small, few, rng)))
+                few += 1
             done = size
-            medians = {name: tuple(map(median, zip(*(one[name] for one in taken), strict=True))) for name in taken[0]}
-            yield size, len(archive.front("r")), medians  # type: ignore[misc]
+            here, there = ([pair[k] for pair in pairs] for k in (0, 1))
+            yield size, len(archive.front("r")), medians(here), medians(there)
 
 
-def table(what: str, target: str, programs: int) -> list[str]:
+def medians(taken: list[Times]) -> Times:
+    """Of the clock and of CPU time, for each step."""
+    return {name: (median(one[name][0] for one in taken), median(one[name][1] for one in taken)) for name in taken[0]}
+
+
+def table(what: str, target: str, beside: str, programs: int) -> list[str]:
     """A section of the page, and progress on standard output."""
-    lines, first = [f"## {what}, up to {programs:,} programs", ""], None
-    for size, points, found in grown(target, programs):
-        if first is None:
-            first = found
-            lines += [f"| programs | points on the front | {' | '.join(found)} |", "|---" * (len(found) + 2) + "|"]
-        ratios = (f"{clock / first[name][0]:.2f}, {cpu / first[name][1]:.2f}" for name, (clock, cpu) in found.items())
-        lines.append(f"| {size:,} | {points} | {' | '.join(ratios)} |")
-        print(
-            f"{what}, {size:,}: " + ", ".join(f"{name} {1000 * t[0]:.2f} ms" for name, t in found.items()), flush=True
-        )
+    lines = [f"## {what}, up to {programs:,} programs", ""]
+    for size, points, here, there in grown(target, beside, programs):
+        if len(lines) == 2:
+            lines += [f"| programs | points on the front | {' | '.join(here)} |", "|---" * (len(here) + 2) + "|"]
+        ratios = [tuple(a / b for a, b in zip(here[name], there[name], strict=True)) for name in here]
+        lines.append(f"| {size:,} | {points} | {' | '.join(f'{clock:.2f}, {cpu:.2f}' for clock, cpu in ratios)} |")
+        told = ", ".join(f"{name} {1000 * clock:.2f} ms" for name, (clock, _) in here.items())
+        print(f"{what}, {size:,}: {told}", flush=True)
     return [*lines, ""]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--programs", type=int, default=SIZES[-1])
-    parser.add_argument("--database", action="append", default=[], metavar="URL[=PROGRAMS]")
+    parser.add_argument("--server", action="append", nargs=3, default=[], metavar=("GROWS", "STAYS", "PROGRAMS"))
     parser.add_argument("--out", type=Path, default=ROOT / "docs" / "archive-scale.md")
     options = parser.parse_args()
     body = []
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "scale.db"
-        body += table(f"SQLite {sqlite3.sqlite_version}", str(path), options.programs)
+        body += table(f"SQLite {sqlite3.sqlite_version}", str(path), str(Path(folder) / "small.db"), options.programs)
         body[-1:] = ["", f"The file has {path.stat().st_size / options.programs / 1000:.1f} KB a program.", ""]
-    for named in options.database:
-        url, _, programs = named.rpartition("=") if named.rpartition("=")[2].isdecimal() else (named, "", "")
-        body += table(url.partition("://")[0].partition("+")[0], url, int(programs or options.programs))
+    for grows, stays, programs in options.server:
+        with Archive(grows) as opened:
+            name = opened._engine.dialect.name
+        body += table({"postgresql": "PostgreSQL"}.get(name, name), grows, stays, int(programs))
     page = [
         "# Does the archive stay flat?",
         "",
-        "- Command: `python benchmarks/archive_scale.py`, with `--database` for other databases than SQLite",
+        "- Command: `python benchmarks/archive_scale.py`, with `--server` for PostgreSQL",
         f"- Data: made up; every program confirmed on one environment of 30 questions with {len(SEEDS)} seeds and "
         f"{len(BETAS)} β",
         f"- Machine: {platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}",
         "",
         f"Median time of {SAMPLE} operations of each kind when the archive has so many programs, divided by that of",
-        "the first thousand: by the clock, and in CPU time of the process (which a machine with other work to do",
-        "disturbs less, and which has nothing of a server's work). 1 is flat.",
+        f"another one with {SIZES[0]:,}, which takes its turn with it: by the clock, and in CPU time of the process (which",
+        "has nothing of a server's work). 1 is flat; the first row is what chance does.",
         "",
         *body,
     ]

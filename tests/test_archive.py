@@ -248,7 +248,7 @@ def test_what_was_spent_is_one_row_and_figures_come_without_what_was_said(archiv
 COSTS = st.one_of(st.none(), st.floats(0, 1000), st.just(float("nan")))
 
 
-@settings(max_examples=30)
+@settings(max_examples=30, deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 1 << 40), COSTS, st.booleans(), st.integers(0, 1 << 40), COSTS), max_size=6))
 def test_totals_are_the_sums_over_calls_in_whatever_order_they_end(
     made: list[tuple[int, float | None, bool, int, float | None]],

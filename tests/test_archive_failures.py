@@ -15,7 +15,6 @@ import pytest
 
 from autotts.archive import Archive, ArchiveError, Run, engine
 from autotts.cli import _run
-from autotts.evaluation import Evaluator
 from autotts.replay import save_environment
 from tests.databases import Server
 from tests.small import small_environment
@@ -73,17 +72,17 @@ def searched(archive: str) -> int:
     return _run([*SEARCH.split(), "--archive", archive])
 
 
-def at_evaluation(number: int, act: Callable[[], None], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Do something before the evaluation of this number, once."""
-    run, count = Evaluator.run, [0]
+def at_commit(number: int, act: Callable[[], Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Do something before the slot of this number is committed, once."""
+    commit, count = Archive.commit_slot, [0]
 
-    def counted(*args: Any, **kwargs: Any) -> Any:
+    def counted(*args: Any, **kwargs: Any) -> None:
         count[0] += 1
         if count[0] == number:
             act()
-        return run(*args, **kwargs)
+        commit(*args, **kwargs)
 
-    monkeypatch.setattr(Evaluator, "run", counted)
+    monkeypatch.setattr(Archive, "commit_slot", counted)
 
 
 def one_sentence(capsys: pytest.CaptureFixture[str], *said: str) -> None:
@@ -126,7 +125,7 @@ def test_a_lock_is_waited_for_and_then_the_search_ends(
     monkeypatch.setattr(engine, "TELL_AFTER", 0.3)
     with Archive(target) as other, monkeypatch.context() as during:
         held = other.transaction()
-        at_evaluation(4, lambda: held.__enter__() and None, during)
+        at_commit(4, held.__enter__, during)
         assert searched(target) == 1
         told = capsys.readouterr().err.strip().splitlines()
         held.__exit__(None, None, None)
@@ -145,7 +144,7 @@ def test_a_server_that_goes_away_ends_the_search_and_one_that_comes_back_does_no
     gone, back = server.database(), server.database()
     with monkeypatch.context() as during:
         during.setattr(Archive, "patience", 1.0)
-        at_evaluation(4, server.end, during)
+        at_commit(4, server.end, during)
         assert searched(gone) == 1
     one_sentence(capsys, "waiting for the archive, for 1 s at most", "the archive's server does not answer")
     server.start()
@@ -159,7 +158,7 @@ def test_a_server_that_goes_away_ends_the_search_and_one_that_comes_back_does_no
 
     capsys.readouterr()
     with monkeypatch.context() as during:
-        at_evaluation(4, restart, during)
+        at_commit(4, restart, during)
         assert searched(back) == 0
     one_sentence(capsys, "waiting for the archive, for 60 s at most: its server does not answer")
     assert rows(back) == whole
