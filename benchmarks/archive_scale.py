@@ -167,8 +167,8 @@ def main() -> None:
         f"- Machine: {platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}",
         "",
         f"Median time of {SAMPLE} operations of each kind when the archive has so many programs, divided by that of",
-        f"another one with {SIZES[0]:,}, which takes its turn with it: by the clock, and in CPU time of the process (which",
-        "has nothing of a server's work). 1 is flat; the first row is what chance does.",
+        f"another one with {SIZES[0]:,}, which takes its turn with it: by the clock, and in CPU time of the process",
+        "(which has nothing of a server's work). 1 is flat; the first row is what chance does.",
         "",
         *body,
     ]

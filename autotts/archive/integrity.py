@@ -107,19 +107,17 @@ def _of_numbers(connection: sa.Connection) -> Iterator[Fault]:
 
 
 def _of_order(connection: sa.Connection, run: str) -> Iterator[Fault]:
-    """Slots are decided in order, and none is left out."""
+    """Slots are decided in order, and none is left out; only an agent's failure, with no program, is told at once."""
     t = tables.proposal.c
-    undecided, expected = None, (0, 0)
-    slots = sa.select(t.round, t.slot, t.outcome).where(t.run == run).order_by(t.round, t.slot)
+    open_, expected = "", (0, 0)
+    slots = sa.select(t.round, t.slot, t.outcome, t.program).where(t.run == run).order_by(t.round, t.slot)
     for row in _streamed(connection, slots):
-        place = f"{run} {row.round}.{row.slot}"
+        if (row.round, row.slot) not in (expected, (expected[0] + 1, 0)):
+            open_ = open_ or f"{expected[0]}.{expected[1]} before it is not there"
         if row.outcome is None:
-            undecided = undecided or place
-            continue
-        if undecided:
-            yield Fault(place, f"is decided, and {undecided} before it is not")
-        elif (row.round, row.slot) not in (expected, (expected[0] + 1, 0)):
-            yield Fault(place, f"is decided, and {expected[0]}.{expected[1]} before it is not there")
+            open_ = open_ or f"{row.round}.{row.slot} before it is not"
+        elif open_ and row.program is not None:
+            yield Fault(f"{run} {row.round}.{row.slot}", f"is decided, and {open_}")
         expected = (row.round, row.slot + 1)
 
 
