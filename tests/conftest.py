@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from tests.databases import Server, binaries
 
 SHARED = Path(os.environ.get("AUTOTTS_SHARED", Path(__file__).resolve().parents[2] / "shared")) / "data"
 
@@ -16,3 +19,23 @@ def recorded() -> Path:
     if not (SHARED / "replay").is_dir():
         pytest.skip(f"no recorded environments at {SHARED} (set AUTOTTS_SHARED to the folder that holds data/)")
     return SHARED
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[Server]:
+    """A PostgreSQL server; skips where its programs are not installed."""
+    programs = binaries()
+    if programs is None:
+        pytest.skip("no PostgreSQL server here (Debian: apt-get install postgresql)")
+    made = Server(programs)
+    yield made
+    made.close()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def target(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Where a new archive may be made: a path, and a database of a real server."""
+    if request.param == "sqlite":
+        return str(tmp_path / "a.db")
+    made: Server = request.getfixturevalue("server")
+    return made.database()

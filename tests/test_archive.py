@@ -1,11 +1,10 @@
 """The archive's store: what goes in comes out, whole or not at all, and the same whenever it is done.
 
-Set AUTOTTS_TEST_DATABASE to the URL of an empty PostgreSQL database to run the same tests there as well.
+Everything that takes `archive` or `target` is run on a SQLite file and on a PostgreSQL server.
 """
 
 from __future__ import annotations
 
-import os
 import random
 import signal
 import sqlite3
@@ -16,11 +15,12 @@ import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import sqlalchemy as sa
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -39,25 +39,15 @@ from autotts.archive import (
     Proposal,
     Run,
     Verdict,
-    engine,
     front,
     schema,
 )
 from autotts.archive.codec import pack, unpack
 from autotts.errors import InputError
 
-DATABASE = os.environ.get("AUTOTTS_TEST_DATABASE")
 
-
-@pytest.fixture(params=["sqlite", *(["server"] if DATABASE else [])])
-def archive(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Archive]:
-    target: str | Path = tmp_path / "a.db"
-    if request.param == "server":
-        assert DATABASE
-        server = sa.create_engine(DATABASE)
-        schema.metadata.drop_all(server)
-        server.dispose()
-        target = DATABASE
+@pytest.fixture
+def archive(target: str) -> Iterator[Archive]:
     with Archive(target) as opened:
         yield opened
 
@@ -258,6 +248,7 @@ def test_what_was_spent_is_one_row_and_figures_come_without_what_was_said(archiv
 COSTS = st.one_of(st.none(), st.floats(0, 1000), st.just(float("nan")))
 
 
+@settings(max_examples=30, deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 1 << 40), COSTS, st.booleans(), st.integers(0, 1 << 40), COSTS), max_size=6))
 def test_totals_are_the_sums_over_calls_in_whatever_order_they_end(
     made: list[tuple[int, float | None, bool, int, float | None]],
@@ -274,6 +265,37 @@ def test_totals_are_the_sums_over_calls_in_whatever_order_they_end(
         priced = [call.cost for call in calls if call.cost is not None]
         expected = sum(round(cost * 10**12) for cost in priced) / 10**12
         assert archive.spent("r") == (sum(c.tokens for c in calls), expected, len(calls) - len(priced))
+
+
+def test_what_runs_once_a_slot_finds_its_rows_by_an_index(tmp_path: Path) -> None:
+    """No query walks over a table that grows with the search, nor over all that a run has in it."""
+    said: dict[str, Any] = {}
+
+    def note(_c: Any, _cursor: Any, statement: str, given: Any, _context: Any, many: bool) -> None:
+        said.setdefault(statement, given[0] if many else given)
+
+    with Archive(tmp_path / "a.db") as archive:
+        archive.add_program(program(99), agent="person")
+        archive.add_run(Run("r", 1))
+        sa.event.listen(sa.Engine, "before_cursor_execute", note)
+        search(archive, 24, begin=False)
+        archive.add_call(Call("r", 0, 0, 0, "m"))
+        archive.end_call(Call("r", 0, 0, 0, "m", outcome="ok"))
+        assert archive.front(curve="c") and archive.points("r", program(1).hash) and archive.calls("r", 0, 0)
+        assert archive.spent("r") and archive.resolve(program(1).hash) and archive.added() and archive.outcomes("r")
+        assert archive.get_evaluations(program(1).hash, ["e1", "e2"], "p", "confirm")
+        assert archive.add_seconds("r", 1.0) and next(archive.listing()) and next(archive.proposals("r"))
+        sa.event.remove(sa.Engine, "before_cursor_execute", note)
+    with sqlite3.connect(archive.name) as database:
+        plans = [
+            (statement, [row[3] for row in database.execute(f"EXPLAIN QUERY PLAN {statement}", given)])
+            for statement, given in said.items()
+            if statement.startswith(("SELECT", "UPDATE", "INSERT"))
+        ]
+    database.close()
+    assert len(plans) > 25 and any("point_by_run" in line for _, plan in plans for line in plan)
+    for statement, plan in plans:
+        assert not [x for x in plan if ("SCAN" in x and x.split()[1] != "run") or x.endswith("(run=?)")], statement
 
 
 def test_long_lists_are_read_in_pages(archive: Archive) -> None:
@@ -304,9 +326,12 @@ def test_threads_share_an_archive(archive: Archive) -> None:
 
 
 def test_same_search_same_rows(archive: Archive, tmp_path: Path) -> None:
-    search(archive)
     with Archive(tmp_path / "b.db") as other:
-        search(other)
+        for one in (archive, other):
+            search(one)
+            for name in ("B", "a", "A", "_", "b-1", "b1"):  # in the order of bytes, not of an English dictionary
+                one.add_run(Run(name, 1))
+                one.add_call(Call(name, 0, 0, 0, "m", tokens=1 << 40, cost=0.1))
         assert list(archive.dump()) == list(other.dump())
 
 
@@ -418,9 +443,9 @@ def test_a_damaged_archive_says_so(tmp_path: Path) -> None:
         Archive(path)
 
 
-def test_a_lock_that_is_never_released_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine, "BUSY_SECONDS", 0.05)
-    with Archive(tmp_path / "a.db") as one, Archive(tmp_path / "a.db") as two, one.transaction():
+def test_a_lock_that_is_never_released_says_so(target: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Archive, "patience", 0.1)
+    with Archive(target) as one, Archive(target) as two, one.transaction():
         one.add_program(program(0))
         assert two.program(program(0).hash) is None  # reading goes on meanwhile
         with pytest.raises(ArchiveError, match="another process"):

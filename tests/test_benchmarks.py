@@ -70,8 +70,10 @@ def test_polish_scores_on_questions_held_back(tmp_path: Path) -> None:
     assert "## By how long is tuned" in page and "of 3 |" in page
 
 
-def test_archive_scale_runs_on_the_smallest_size() -> None:
-    assert "resolve an id" in benchmark("archive_scale.py", "1000")
+def test_archive_scale_runs_on_the_smallest_size(tmp_path: Path) -> None:
+    benchmark("archive_scale.py", "--programs", "1000", "--out", str(tmp_path / "page.md"))
+    page = (tmp_path / "page.md").read_text()
+    assert "resolve an id" in page and "| 1,000 |" in page
 
 
 def test_overhead_tells_what_is_added_to_a_bare_child(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Everything that was proposed, what became of it, and the front: records, store, Pareto fronts, selection."""
 
+from autotts.archive.integrity import Fault
 from autotts.archive.pareto import (
     Point,
     Stretch,
@@ -34,6 +35,7 @@ __all__ = [
     "Call",
     "EnvironmentRef",
     "Evaluation",
+    "Fault",
     "LedgerEntry",
     "LedgerRow",
     "Listed",

@@ -5,6 +5,7 @@ Sums are exact: whole numbers over seeds, so that a figure computed from the arc
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -25,11 +26,18 @@ __all__ = [
     "Proposal",
     "Run",
     "Verdict",
+    "content_hash",
 ]
 
 Ints = npt.NDArray[np.int64]
 
 ID_LENGTH = 10
+
+
+def content_hash(source: str, class_name: str | None) -> str:
+    """SHA-256 (hex) of a program's normalised source, and of the class that is driven: the key of a program."""
+    suffix = f"\0{class_name}" if class_name else ""
+    return hashlib.sha256((source + suffix).encode()).hexdigest()
 
 
 class Added(StrEnum):

@@ -208,6 +208,16 @@ def as_stored(record: Proposal | Program) -> Proposal | Program:
     return proposal_of(SimpleNamespace(**proposal_row(record)))
 
 
+def misshapen(evaluation: Evaluation) -> str:
+    """What is wrong with the shapes of an evaluation, "" where they fit."""
+    shape = (len(evaluation.betas), *evaluation.right.shape[1:])
+    if len(shape) != 2 or any(getattr(evaluation, name).shape != shape for name in ARRAYS):
+        return f"its arrays are not all of one shape, {len(evaluation.betas)} β by questions"
+    if len(evaluation.digests) not in (0, 8 * len(evaluation.betas) * len(evaluation.seeds)):
+        return f"{len(evaluation.digests)} bytes of digests are not 8 for each β and seed"
+    return ""
+
+
 def run_row(run: Run) -> dict[str, Any]:
     """All columns of `run` but the counted number and the clock."""
     return {

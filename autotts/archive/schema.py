@@ -46,6 +46,11 @@ def _text(name: str, *more: Any, optional: bool = False) -> Column[Any]:
     return Column(name, Text, *more, nullable=optional)
 
 
+def _json(name: str, kind: type) -> Column[Any]:
+    """Text that is JSON: a list or an object."""
+    return Column(name, Text, nullable=False, info={"json": kind})
+
+
 class tables:
     """The tables by name. JSON columns are text with sorted keys, so that equal records are equal rows."""
 
@@ -71,10 +76,10 @@ class tables:
         _key("name"),
         Column("number", Integer, nullable=False, unique=True),
         _text("seed"),  # as text: seeds may exceed 64 bits
-        _text("config"),
-        _text("environments"),
+        _json("config", dict),
+        _json("environments", list),
         _text("state"),
-        _text("versions"),
+        _json("versions", dict),
         Column("seconds", Double, nullable=False, server_default="0"),
         # sums over the run's calls, so that a limit is checked by reading one row
         Column("spent_tokens", BigInteger, nullable=False, server_default="0"),
@@ -90,10 +95,10 @@ class tables:
         Column("slot", Integer, primary_key=True, autoincrement=False),
         _text("agent"),
         _text("source"),
-        _text("parents"),
+        _json("parents", list),
         _text("prompt"),
         _text("answer"),
-        _text("usage"),
+        _json("usage", dict),
         Column("cost", Double, nullable=True),
         _text("outcome", optional=True),
         _text("message"),
@@ -115,11 +120,11 @@ class tables:
         Column("slot", Integer, primary_key=True, autoincrement=False),
         Column("number", Integer, primary_key=True, autoincrement=False),
         _text("agent"),
-        _text("templates"),
+        _json("templates", dict),
         _text("prompt"),
         _text("outcome"),
         _text("reply"),
-        _text("usage"),
+        _json("usage", dict),
         Column("tokens", BigInteger, nullable=False),
         Column("cost", Double, nullable=True),
         Column("seconds", Double, nullable=False),
@@ -132,14 +137,14 @@ class tables:
         _key("environment"),
         _key("protocol"),
         _key("source"),
-        _text("betas"),
-        _text("seeds"),
+        _json("betas", list),
+        _json("seeds", list),
         Column("right", LargeBinary, nullable=False),
         Column("tokens", LargeBinary, nullable=False),
         Column("sequential_tokens", LargeBinary, nullable=False),
         Column("branches", LargeBinary, nullable=False),
         Column("digests", LargeBinary, nullable=False),
-        _text("knobs"),
+        _json("knobs", list),
         _text("isolation"),
     )
     point = Table(
@@ -164,7 +169,7 @@ class tables:
         _text("program"),
         _text("environment_name"),
         _text("run"),
-        _text("rows"),
+        _json("rows", list),
         _text("created"),
         Index("ledger_by_program", "program"),
     )

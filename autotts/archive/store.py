@@ -14,25 +14,27 @@ from typing import Any
 import sqlalchemy as sa
 
 from autotts.archive import rows
-from autotts.archive.calls import Calls
-from autotts.archive.database import CLOCK, now
+from autotts.archive.database import CLOCK, next_number, now
+from autotts.archive.integrity import Integrity
 from autotts.archive.pareto import Point, front
 from autotts.archive.records import Added, Evaluation, LedgerEntry, Listed, Program, Proposal, Run, Verdict
 from autotts.archive.schema import ArchiveError, tables
+from autotts.archive.transfer import Transfers
 from autotts.errors import InputError
 
 __all__ = ["Archive"]
 
-_PAGE = 500  # rows a read takes at once: a long list neither fills memory nor holds a transaction open
+_ADDED = tables.program.c.agent > ""  # a range of the index, which `!=` is not
 _HOW_MANY = sa.func.count().label("how_many")
 
 
-class Archive(Calls):
+class Archive(Transfers, Integrity):
     """An archive at a path (SQLite) or a database URL. Usable from many threads; a context manager.
 
     Args:
         target: path or SQLAlchemy URL.
         create: make it where there is none; reading commands pass False.
+        notice: told, in a line, when it has to be waited for (`patience`); standard error by default.
 
     Raises:
         InputError: there is none, it is not an archive, or another version wrote it.
@@ -53,13 +55,14 @@ class Archive(Calls):
             if connection.execute(sa.select(t.c.hash).where(t.c.hash == program.hash)).first():
                 return Added.DUPLICATE
             values = {**asdict(program), "idea": rows.clean(program.idea), "agent": agent}
-            connection.execute(sa.insert(t).values(**values, number=_next(connection, t.c.number)))
+            connection.execute(sa.insert(t).values(**values, number=next_number(connection, t.c.number)))
         return Added.ADDED
 
     def added(self) -> list[str]:
         """Hashes of the programs that were added outside a run, in the order in which they came."""
         t = tables.program
-        return [row.hash for row in self._all(sa.select(t.c.hash).where(t.c.agent != "").order_by(t.c.number))]
+        found = self._all(sa.select(t.c.hash, t.c.number).where(_ADDED))
+        return [row.hash for row in sorted(found, key=lambda row: row.number)]
 
     def program(self, hash: str) -> Program | None:
         """The program with this full hash."""
@@ -103,7 +106,7 @@ class Archive(Calls):
         with self._writing() as connection:
             if connection.execute(sa.select(t.c.name).where(t.c.name == run.name)).first():
                 raise InputError(f"{self.name} has a run {run.name} already; resume it, or give --run another name")
-            values = {**rows.run_row(run), "number": _next(connection, t.c.number), CLOCK: now()}
+            values = {**rows.run_row(run), "number": next_number(connection, t.c.number), CLOCK: now()}
             connection.execute(sa.insert(t).values(**values))
 
     def run(self, name: str) -> Run:
@@ -188,7 +191,7 @@ class Archive(Calls):
             if row is None or row.outcome is not None:
                 state = "has no proposal" if row is None else f"is decided already ({row.outcome})"
                 raise ArchiveError(f"{self.name}: slot {slot} of round {round} in {run} {state}")
-            earlier = sa.or_(t.c.round < round, sa.and_(t.c.round == round, t.c.slot < slot))
+            earlier = sa.tuple_(t.c.round, t.c.slot) < (round, slot)
             undecided = sa.select(t.c.round, t.c.slot).where(t.c.run == run, t.c.outcome.is_(None), earlier)
             if before := connection.execute(undecided.limit(1)).first():
                 raise ArchiveError(
@@ -205,15 +208,7 @@ class Archive(Calls):
     def proposals(self, run: str) -> Iterator[Proposal]:
         """All proposals of a run by (round, slot), rejects and undecided ones included."""
         t = tables.proposal
-        at = (-1, -1)
-        while True:
-            after = sa.or_(t.c.round > at[0], sa.and_(t.c.round == at[0], t.c.slot > at[1]))
-            query = sa.select(t).where(t.c.run == run, after).order_by(t.c.round, t.c.slot).limit(_PAGE)
-            page = [rows.proposal_of(row) for row in self._all(query)]
-            yield from page
-            if len(page) < _PAGE:
-                return
-            at = (page[-1].round, page[-1].slot)
+        yield from map(rows.proposal_of, self._paged(sa.select(t).where(t.c.run == run), t.c.round, t.c.slot))
 
     def proposal(self, run: str, round: int, slot: int) -> Proposal | None:
         """The proposal of one slot."""
@@ -237,19 +232,12 @@ class Archive(Calls):
         """The archive's list: programs that people added, then the proposals of each run in order; or of one run."""
         p, t = tables.program, tables.proposal
         if run is None:
-            for row in self._all(sa.select(p.c.hash, p.c.idea, p.c.agent).where(p.c.agent != "").order_by(p.c.number)):
+            for row in sorted(self._all(sa.select(p).where(_ADDED)), key=lambda row: row.number):
                 yield Listed(row.hash, row.idea, row.agent, (), "", None, None, "ok")
         columns = [c for c in t.c if c.name not in ("source", "prompt", "answer", "usage")]
         query = sa.select(*columns, p.c.idea).join_from(t, p, t.c.program == p.c.hash, isouter=True)
         for name in [run] if run is not None else [r.name for r in self.runs()]:
-            at = (-1, -1)
-            while True:
-                after = sa.or_(t.c.round > at[0], sa.and_(t.c.round == at[0], t.c.slot > at[1]))
-                page = self._all(query.where(t.c.run == name, after).order_by(t.c.round, t.c.slot).limit(_PAGE))
-                yield from (rows.listed_of(row) for row in page)
-                if len(page) < _PAGE:
-                    break
-                at = (page[-1].round, page[-1].slot)
+            yield from map(rows.listed_of, self._paged(query.where(t.c.run == name), t.c.round, t.c.slot))
 
     # evaluations
 
@@ -298,9 +286,10 @@ class Archive(Calls):
             held = connection.execute(sa.select(t).where(t.c.run == run, t.c.on_front.is_(True))).all()
             old = {(row.program, row.beta): rows.point_of(row) for row in held}
             edge = {(p.id, p.beta) for p in front([*old.values(), *new.values()])}
-            if fallen := [key for key in old if key not in edge]:
-                which = sa.or_(*(sa.and_(t.c.program == program, t.c.beta == beta) for program, beta in fallen))
-                connection.execute(sa.update(t).where(t.c.run == run, which).values(on_front=False))
+            if fallen := [{"of": program, "at": beta} for program, beta in old if (program, beta) not in edge]:
+                # One by one, each by its key: of one condition with OR, SQLite makes a walk over the run's points.
+                key = t.c.run == run, t.c.program == sa.bindparam("of"), t.c.beta == sa.bindparam("at")
+                connection.execute(sa.update(t).where(*key).values(on_front=False), fallen)
             if new:
                 connection.execute(
                     sa.insert(t), [_point_row(p, run, curve, key in edge) for key, p in sorted(new.items())]
@@ -330,7 +319,7 @@ class Archive(Calls):
         """Write down a look at a held-out environment; gives the entry with its counted number."""
         t = tables.ledger
         with self._writing() as connection:
-            numbered = replace(entry, number=_next(connection, t.c.number, t.c.environment == entry.environment))
+            numbered = replace(entry, number=next_number(connection, t.c.number, t.c.environment == entry.environment))
             connection.execute(sa.insert(t).values(**rows.ledger_row(numbered), **{CLOCK: now()}))
         return numbered
 
@@ -356,8 +345,3 @@ def _slot(run: str, round: int, slot: int) -> tuple[sa.ColumnElement[bool], ...]
 def _point_row(point: Point, run: str, curve: str, on_front: bool) -> dict[str, Any]:
     figures = {"tokens": point.tokens, "accuracy": point.accuracy, "sequential_tokens": point.sequential_tokens}
     return {"run": run, "program": point.id, "beta": point.beta, "curve": curve, "on_front": on_front, **figures}
-
-
-def _next(connection: sa.Connection, column: sa.Column[Any], *where: sa.ColumnElement[bool]) -> int:
-    """The next counted number, from 1. The caller is the only writer."""
-    return int(connection.execute(sa.select(sa.func.max(column)).where(*where)).scalar() or 0) + 1

@@ -19,6 +19,7 @@ __all__ = ["main"]
 
 _COMMANDS = {
     "add": "autotts.cli.programs:add",
+    "archive": "autotts.cli.archives:archive",
     "calibrate": "autotts.cli.calibrate:calibrate",
     "champion": "autotts.cli.champion:champion",
     "check": "autotts.cli.programs:check",

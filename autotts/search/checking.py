@@ -1,0 +1,116 @@
+"""Whether an archive's figures can be had again: a sample of its programs is run once more, and compared exactly."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from autotts.archive import Archive, Evaluation, Run
+from autotts.errors import InputError, ProgramError
+from autotts.evaluation import EnvironmentResult, Evaluator, Program, Protocol
+from autotts.replay import Environment, load_environments
+from autotts.search.config import Config
+
+__all__ = ["Rerun", "rerun"]
+
+_SUMS = ("right", "tokens", "sequential_tokens", "branches")
+
+
+@dataclass(frozen=True)
+class Rerun:
+    """A program of the sample.
+
+    Attributes:
+        run: the run that it belongs to.
+        program: its full hash.
+        source: "screen" or "confirm".
+        differences: what differs from the archive, one sentence each; empty where everything is the same.
+    """
+
+    run: str
+    program: str
+    source: str
+    differences: tuple[str, ...]
+
+
+def rerun(
+    archive: Archive,
+    run: Run,
+    sample: int,
+    seed: int,
+    *,
+    workers: int = 2,
+    took: Callable[[Rerun], None] = lambda _: None,
+    **options: Any,
+) -> list[Rerun]:
+    """Run a sample of a run's evaluated programs in the sandbox again, and compare sums, knobs and digests exactly.
+
+    Args:
+        archive, run: where the figures are.
+        sample: programs at most; of fewer, all.
+        seed: the same seed draws the same programs.
+        workers, options: see `Evaluator`.
+        took: told of every comparison as it is made.
+
+    Raises:
+        InputError: the run's environments are not there any more or not what they were, or strict isolation cannot be
+            had.
+    """
+    config = Config.from_json(run.config)
+    environments = load_environments(list(config.envs), equivalence=config.equivalence)
+    if [environment.hash for environment in environments] != [ref.hash for ref in run.environments]:
+        raise InputError(f"{', '.join(config.envs)}: not what the run was measured on")
+    made = []
+    with Evaluator(environments, workers, **options) as evaluator:
+        for digest in _drawn(archive, run.name, sample, seed):
+            stored = archive.program(digest)
+            assert stored is not None  # the database keeps a proposal's program
+            program = Program(stored.source, stored.id, stored.class_name)
+            for source, protocol in (("screen", config.screen_protocol), ("confirm", config.protocol)):
+                kept = archive.get_evaluations(digest, [e.hash for e in environments], protocol.hash, source)
+                if kept:
+                    told = _differences(evaluator, program, protocol, source, kept)
+                    made.append(Rerun(run.name, digest, source, tuple(told)))
+                    took(made[-1])
+    return made
+
+
+def _drawn(archive: Archive, run: str, sample: int, seed: int) -> list[str]:
+    """Hashes of accepted programs, in the order of their slots."""
+    accepted = dict.fromkeys(row.hash for row in archive.listing(run) if row.outcome == "ok" and row.hash)
+    chosen = set(random.Random(f"{seed}/{run}").sample(sorted(accepted), min(sample, len(accepted))))
+    return [digest for digest in accepted if digest in chosen]
+
+
+def _differences(
+    evaluator: Evaluator, program: Program, protocol: Protocol, source: str, kept: Mapping[str, Evaluation]
+) -> Iterator[str]:
+    try:
+        results = evaluator.run(program, protocol, "confirm" if source == "confirm" else "screen")
+    except ProgramError as error:
+        yield f"it was evaluated before, and now ends with {error}"
+        return
+    for environment, result in zip(evaluator.environments, results, strict=True):
+        if environment.hash in kept:
+            yield from _compared(environment, protocol.betas, result, kept[environment.hash])
+
+
+def _compared(
+    environment: Environment, betas: Sequence[float], result: EnvironmentResult, stored: Evaluation
+) -> Iterator[str]:
+    for name in _SUMS:
+        mine, theirs = getattr(result, name), getattr(stored, name)
+        if mine.shape != theirs.shape:
+            yield f"{environment.name}: {name} has the shape {theirs.shape} in the archive, and {mine.shape} now"
+        elif not np.array_equal(mine, theirs):
+            b, q = (int(place[0]) for place in np.nonzero(mine != theirs))
+            at = f"β = {betas[b]:g}, question {environment.questions[q].id}"
+            yield f"{environment.name}: {name} at {at} is {theirs[b, q]} in the archive, and {mine[b, q]} now"
+    if tuple(map(dict, result.knobs)) != tuple(map(dict, stored.knobs)):
+        yield f"{environment.name}: the schedule gives other knobs than in the archive"
+    if stored.digests and result.digests.astype("<u8").tobytes() != stored.digests:
+        yield f"{environment.name}: it takes other actions than in the archive (their digests differ)"
