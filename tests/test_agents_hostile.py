@@ -393,16 +393,22 @@ def as_version_2(path: Path) -> None:
     connection.close()
 
 
+def but_what_version_2_has_not(archive: Archive) -> list[Any]:
+    """Rows without the fingerprints, which are not taken again of programs that are judged already."""
+    kept = [(table, row) for table, row in archive.dump() if table != "run"]
+    return [(table, {name: value for name, value in row.items() if name != "fingerprint"}) for table, row in kept]
+
+
 def test_an_archive_of_version_2_reads_and_goes_on(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     shape = ["--env", "tiny.jsonl", *SHAPE, "--rounds", "2"]
     assert _run(["search", *shape]) == 0
     with Archive("autotts.db") as archive:
-        before = [row for row in archive.dump() if row[0] != "run"]
+        before = but_what_version_2_has_not(archive)
     as_version_2(here / "autotts.db")
     for command in ("list", "front", "cost", "show cmc", "inspect lineage cmc", "inspect states", "resume run-1"):
         assert _run(command.split()) == 0, command
     with Archive("autotts.db") as archive:
-        assert [row for row in archive.dump() if row[0] != "run"] == before
+        assert but_what_version_2_has_not(archive) == before
         assert archive.spent("run-1") == (0, 0.0, 0) and archive.run("run-1").state == "done"
     assert _run(["search", *shape, "--run", "run-1"]) == 0, "the same run under its name"
     assert _run(["search", *shape, "--agent", "replay/run-1"]) == 0
