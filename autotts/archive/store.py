@@ -7,7 +7,7 @@ counted numbers: the same search gives the same rows whatever the clock says. `c
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -44,7 +44,7 @@ class Archive(Transfers, Integrity):
     # programs
 
     def add_program(self, program: Program, *, agent: str = "") -> Added:
-        """Add a program; one that is there already stays as it is.
+        """Add a program; one that is there already stays as it is, but for a fingerprint that it did not have.
 
         Args:
             program: its hash is the key.
@@ -52,7 +52,10 @@ class Archive(Transfers, Integrity):
         """
         t = tables.program
         with self._writing() as connection:
-            if connection.execute(sa.select(t.c.hash).where(t.c.hash == program.hash)).first():
+            found = connection.execute(sa.select(t.c.fingerprint).where(t.c.hash == program.hash)).first()
+            if found and program.fingerprint and not found.fingerprint:  # a person added it, and it was not run then
+                connection.execute(sa.update(t).where(t.c.hash == program.hash).values(fingerprint=program.fingerprint))
+            if found:
                 return Added.DUPLICATE
             values = {**asdict(program), "idea": rows.clean(program.idea), "agent": agent}
             connection.execute(sa.insert(t).values(**values, number=next_number(connection, t.c.number)))
@@ -134,6 +137,12 @@ class Archive(Transfers, Integrity):
         """Change a run's state."""
         with self._writing() as connection:
             connection.execute(sa.update(tables.run).where(tables.run.c.name == name).values(state=state))
+
+    def set_run_config(self, name: str, config: Mapping[str, Any]) -> None:
+        """Change what a run goes on with: its limits, the number of its rounds."""
+        with self._writing() as connection:
+            values = {"config": rows.dumps(config)}
+            connection.execute(sa.update(tables.run).where(tables.run.c.name == name).values(**values))
 
     def add_seconds(self, name: str, seconds: float) -> float:
         """Count time that a run has taken; all of it so far."""

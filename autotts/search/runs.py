@@ -136,10 +136,10 @@ def open_run(
 
     Args:
         archive, name: where it is kept, and under which name.
-        budget: that replaces the run's own, as far as it says something.
+        budget: that replaces the run's own from now on, as far as it says something.
         agents: in place of those that the run names, for one that cannot be made by its name.
         base_url: where the models' server is now; None for where it was.
-        rounds: more (or fewer) than the run began with.
+        rounds: more (or fewer) than the run had.
         askers: proposals that are asked for at a time.
         workers, options: see `Evaluator`.
 
@@ -147,16 +147,18 @@ def open_run(
         InputError: no such run, its environments are not what they were, or another process is at it.
     """
     run = archive.run(name)
-    config = Config.from_json(run.config)
+    kept = Config.from_json(run.config)
+    changed = replace(kept, rounds=kept.rounds if rounds is None else rounds)
+    if budget is not None:
+        changed = replace(changed, budget=budget.over(kept.budget))
+    config = changed
     if base_url is not None:
         config = replace(config, settings=replace(config.settings, base_url=base_url))
-    if rounds is not None:
-        config = replace(config, rounds=rounds)
-    if budget is not None:
-        config = replace(config, budget=budget.over(config.budget))
     if agents is None:
         agents = [make_agent(agent, config.settings, archive) for agent in config.agents]
     environments, _ = run_environments(run, config)
     selector = default_selector(environments, config.selector)
     with alone(archive.name, name), Evaluator(environments, workers, **options) as evaluator:
+        if changed != kept:
+            archive.set_run_config(name, _as_stored(changed))
         yield Search(archive, name, config, environments, agents, selector, evaluator, askers=askers)
