@@ -113,7 +113,7 @@ def test_where_the_environments_are_gone_the_rest_is_done(
         assert found["rerun"] == [] and "tiny.jsonl" in found["not_rerun"][0]["why"]
         save_environment(small_environment(seed=9), searched / "tiny.jsonl")
         found = checked(searched / "a.db", capsys, 0)
-        assert "not what the run was measured on" in found["not_rerun"][0]["why"]
+        assert "are not those that it started with" in found["not_rerun"][0]["why"]
         assert _run(["archive", "check", "--archive", str(searched / "a.db")]) == 0
         assert "were not run again" in capsys.readouterr().out
     finally:

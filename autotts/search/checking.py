@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 
 from autotts.archive import Archive, Evaluation, Run
-from autotts.errors import InputError, ProgramError
+from autotts.errors import ProgramError
 from autotts.evaluation import EnvironmentResult, Evaluator, Program, Protocol
-from autotts.replay import Environment, load_environments
+from autotts.replay import Environment
 from autotts.search.config import Config
+from autotts.search.runs import run_environments
 
 __all__ = ["Rerun", "rerun"]
 
@@ -61,9 +62,7 @@ def rerun(
             had.
     """
     config = Config.from_json(run.config)
-    environments = load_environments(list(config.envs), equivalence=config.equivalence)
-    if [environment.hash for environment in environments] != [ref.hash for ref in run.environments]:
-        raise InputError(f"{', '.join(config.envs)}: not what the run was measured on")
+    environments, _ = run_environments(run, config)
     made = []
     with Evaluator(environments, workers, **options) as evaluator:
         for digest in _drawn(archive, run.name, sample, seed):
