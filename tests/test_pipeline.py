@@ -176,7 +176,7 @@ def test_stopped_once_it_settles_what_it_began_and_twice_it_ends_at_once(tmp_pat
         assert search.archive.run("run-1").state == "interrupted"
         found = {(p.round, p.slot): p.verdict is not None for p in search.archive.proposals("run-1")}
         assert ((2, 1) in found) is (times == 1) and not any(place[0] == 3 for place in found)
-        assert times == 2 or all(found.values())
+        assert times == 2 or all(found[place] for place in found if place < (2, 0))
         assert times == 1 or time.monotonic() - began < 60
     with small_search(tmp_path / "a.db", [Dawdling(5)], **options) as search:
         search.go()

@@ -217,14 +217,9 @@ def resume(
 
 @contextmanager
 def _interruptible(job: Search) -> Iterator[None]:
-    """Ctrl-C once: what was asked for is settled. Twice: an end at once, and nothing is lost by that either."""
+    """Ctrl-C once: what is under way is finished. Twice: an end at once, and nothing is lost by that either."""
 
-    def stop(*_: Any) -> None:
-        if not job.stopping:
-            click.echo("finishing what was begun; Ctrl-C again ends at once, and loses nothing", err=True)
-        job.stop()
-
-    before = signal.signal(signal.SIGINT, stop)
+    before = signal.signal(signal.SIGINT, lambda *_: job.stop())
     try:
         yield
     finally:

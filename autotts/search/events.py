@@ -13,6 +13,7 @@ __all__ = [
     "RoundEnded",
     "SearchEnded",
     "SearchStarted",
+    "SearchStopping",
     "SlotEnded",
     "SlotStarted",
     "as_json",
@@ -104,6 +105,13 @@ class RoundEnded(Event):
     tokens: int = 0
     cost: float = 0.0
     unpriced: int = 0
+
+
+@dataclass(frozen=True)
+class SearchStopping(Event):
+    """The run was told to stop: nothing more is begun, and `begun` slots are still being asked for or evaluated."""
+
+    begun: int
 
 
 @dataclass(frozen=True)

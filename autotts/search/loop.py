@@ -122,7 +122,7 @@ class Search:
         self.emit(SearchStarted(self.run, rounds, per_round, len(BASELINES), added, done, self.evaluator.isolation))
 
     def stop(self) -> None:
-        """End `go` with KeyboardInterrupt: when what runs has finished; at once where it is called again.
+        """End `go` with KeyboardInterrupt: when what is under way has ended; at once where it is called again.
 
         May be called from a signal's handler, or from another thread.
         """
@@ -135,11 +135,6 @@ class Search:
         if not isinstance(self.listen, Listeners):
             self.listen = Listeners(self.listen)
         self.listen(event)
-
-    @property
-    def stopping(self) -> bool:
-        """Whether it was told to stop."""
-        return self._stops > 0
 
     @property
     def place(self) -> Place | None:

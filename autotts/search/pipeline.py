@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from autotts.agents import Proposal
 from autotts.archive import Proposal as StoredProposal
 from autotts.errors import AgentError, LimitReached
-from autotts.search.events import Event
+from autotts.search.events import Event, SearchStopping
 from autotts.search.judging import Judged
 
 if TYPE_CHECKING:
@@ -58,7 +58,10 @@ class Pipeline:
         self._stopping = self._at_once = False
 
     def stop(self, at_once: bool) -> None:
-        """Ask for nothing more, and end when what was asked for is settled, or at once."""
+        """Begin nothing more, and end when what is under way has ended, or at once.
+
+        Answers that wait for their evaluation are in the archive, which a resumed run goes on from.
+        """
         self._stopping, self._at_once = True, self._at_once or at_once
         self._news.put(None)
 
@@ -107,7 +110,7 @@ class Pipeline:
             else:
                 assert stored is not None
                 self._put(place, stored)
-        while self._waiting and len(self._evaluating) < search.evaluator.workers:
+        while self._waiting and not self._stopping and len(self._evaluating) < search.evaluator.workers:
             place = self._waiting.pop(0)
             stored = self._stored.pop(place)
             self._evaluating.add(place)
@@ -147,11 +150,13 @@ class Pipeline:
     def _hear(self, news: _Done | Event | None) -> None:
         if self._at_once:
             raise KeyboardInterrupt
-        if isinstance(news, Event):
+        if news is None:
+            self._search.emit(SearchStopping(self._search.run, len(self._asking) + len(self._evaluating)))
+        elif isinstance(news, Event):
             self._search.emit(news)
-        elif news is not None and news.asked:
+        elif news.asked:
             self._hear_answer(news)
-        elif news is not None:
+        else:
             self._evaluating.discard(news.place)
             if news.error is not None:
                 raise news.error

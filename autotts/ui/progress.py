@@ -13,7 +13,16 @@ from rich.table import Table
 from rich.text import Text
 
 from autotts.sandbox.text import printable
-from autotts.search.events import CallEnded, Event, RoundEnded, SearchEnded, SearchStarted, SlotEnded, SlotStarted
+from autotts.search.events import (
+    CallEnded,
+    Event,
+    RoundEnded,
+    SearchEnded,
+    SearchStarted,
+    SearchStopping,
+    SlotEnded,
+    SlotStarted,
+)
 
 __all__ = ["Display", "clip", "gain_text", "make_display", "one_line"]
 
@@ -63,6 +72,8 @@ class PlainDisplay(Display):
             self._write(f"  {event.round}.{event.slot}  {event.program:<10}  {what:<16} {gain:>15}  {clip(tail, 300)}")
         elif isinstance(event, CallEnded) and event.outcome != "ok":
             self._write(f"  {event.round}.{event.slot}  {_tried(event)}")
+        elif isinstance(event, SearchStopping):
+            self._write(_stopping(event))
         elif isinstance(event, RoundEnded):
             self._write(f"round {event.round}: {_headline(event)}")
 
@@ -82,7 +93,7 @@ class RichDisplay(Display):
         )
         self._task = self._bar.add_task("search", total=None)
         self._rows: list[SlotEnded] = []
-        self._stage = ""
+        self._stage = self._note = ""
         self._round: RoundEnded | None = None
         self._live = Live(self._render(), console=console, refresh_per_second=4)
         self._started = time.monotonic()
@@ -111,8 +122,10 @@ class RichDisplay(Display):
             self._bar.advance(self._task)
         elif isinstance(event, RoundEnded):
             self._round = event
+        elif isinstance(event, SearchStopping):
+            self._note = _stopping(event)
         elif isinstance(event, SearchEnded):
-            self._stage = "done" if event.finished else "interrupted"
+            self._stage, self._note = "done" if event.finished else "interrupted", ""
         self._live.update(self._render())
 
     def _render(self) -> Group:
@@ -132,7 +145,7 @@ class RichDisplay(Display):
                 one_line(row.idea if ok else row.message),
             )
         standing = _headline(self._round) if self._round else "baselines first"
-        now = Text(printable(self._stage), style="dim")
+        now = Text(printable(self._note or self._stage), style="bold" if self._note else "dim")
         return Group(self._bar, now, table, Text(printable(standing), style="bold"))
 
 
@@ -144,6 +157,11 @@ def clip(text: str, width: int) -> str:
 def _tried(event: CallEnded) -> str:
     """A call that brought no answer."""
     return f"{event.agent}, call {event.number + 1}: {event.outcome}"
+
+
+def _stopping(event: SearchStopping) -> str:
+    slots = "1 slot" if event.begun == 1 else f"{event.begun} slots"
+    return f"finishing what was begun ({slots}); Ctrl-C again ends at once, and loses nothing"
 
 
 def one_line(text: str, style: str = "") -> Text:
