@@ -46,8 +46,6 @@ def start_run(archive: Archive, name: str | None, config: Config, environments: 
     searched, _ = config.parted(environments)
     stored = _as_stored(replace(config, added=tuple(archive.added())))
     existing = {run.name: run for run in archive.runs()}
-    if name is None:
-        name = archive.next_run_name()
     if name in existing:
         if other := _differing(existing[name], stored):
             raise InputError(
@@ -68,7 +66,9 @@ def start_run(archive: Archive, name: str | None, config: Config, environments: 
         for environment, names in zip(searched, cluster_names(searched), strict=True)
     )
     versions = {"autotts": version("autotts"), "python": platform.python_version(), "numpy": version("numpy")}
-    archive.add_run(Run(name, config.seed, stored, refs, "running", versions))
+    with archive.transaction():  # two searches may begin at the same moment
+        name = name or archive.next_run_name()
+        archive.add_run(Run(name, config.seed, stored, refs, "running", versions))
     return name
 
 
