@@ -21,7 +21,6 @@ from typing import Any
 
 from autotts.errors import SandboxError
 from autotts.evaluation import Evaluator, Protocol, even_betas, shipped
-from autotts.evaluation.shards import Work
 from autotts.replay import Environment, Episode, TableSource, load_environments, table_of
 from autotts.sandbox import Limits, Sandbox, SandboxFactory, find_sandbox
 
@@ -92,8 +91,7 @@ def starts(environments: list[Environment], sandbox: SandboxFactory) -> str:
     locked, acted = [], []
     program = shipped("cmc")
     with Evaluator(environments, workers=1, sandbox=sandbox) as evaluator:
-        _, code = evaluator._smoke(program, Protocol((0.5,), (0,)))
-        work = Work(program, Protocol((0.5,), (0,)), code)
+        work = evaluator.begin(program, Protocol((0.5,), (0,)))
         job = work.job([0.5], mode="host", worlds=[evaluator._prepared[0].host_world], episodes=[(0, 64)])
         for _ in range(50):
             start = time.perf_counter()

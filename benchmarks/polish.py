@@ -29,7 +29,7 @@ from autotts.agents.evolution.render import render
 from autotts.agents.polish import polished
 from autotts.errors import NothingBetter
 from autotts.evaluation import Evaluator, Program, Protocol, even_betas, shipped
-from autotts.evaluation.statistics import Scores, cluster_index, cluster_resamples, gains_under
+from autotts.evaluation.statistics import Scores, Yardstick, cluster_index, cluster_resamples
 from autotts.replay import Environment, load_environments
 from autotts.search import Config
 from autotts.traces.bench import Bench
@@ -99,9 +99,9 @@ def tune(bench: Remembering, name: str, parent: Program, seed: int, generations:
 def difference(split: Fresh, ours: Points, theirs: Points, reference: Points) -> Figure:
     """Of two gains over a reference, in points, with its paired standard error over questions."""
     a, b, over = (split.scores(points) for points in (ours, theirs, reference))
-    ids, index = cluster_index(over)
-    weights = np.concatenate([np.ones((1, len(ids))), cluster_resamples(len(ids), 1000, 0)])
-    gap = 100 * (gains_under(a, over, weights, index) - gains_under(b, over, weights, index))
+    clusters = len(cluster_index(over)[0])
+    yardstick = Yardstick(over, np.concatenate([np.ones((1, clusters)), cluster_resamples(clusters, 1000, 0)]))
+    gap = 100 * (yardstick.gains(a) - yardstick.gains(b))
     return float(gap[0]), float(gap[1:].std(ddof=1))
 
 

@@ -55,7 +55,7 @@ class Fresh:
     def hypervolume(self, points: Points) -> float:
         """Of what the curve dominates in (log tokens, accuracy), normalised to 1."""
         scores = self.scores(points)
-        accuracy, tokens = mean_curve(scores.accuracy, scores.tokens, np.ones(len(scores.units)))
+        accuracy, tokens = mean_curve(scores.accuracy, scores.tokens, scores.units)
         return hypervolume([float(t) for t in tokens], [float(a) for a in accuracy], **rectangle(self._environments))
 
 

@@ -162,6 +162,13 @@ def runs(world: World, n: int, n_seeds: int) -> list[Run]:
     return result
 
 
+def sides(environments: Sequence[Environment]) -> dict[str, float]:
+    """The rectangle of a hypervolume in the tokens of the curves here, which are not divided."""
+    shares = rectangle(environments)
+    left, right = (mean(getattr(e, name) for e in environments) for name in ("mean_branch_tokens", "sc64_tokens"))
+    return {"floor": shares["floor"], "left": left, "right": right}
+
+
 def simulate(run: Run, screen: Screen, bound: Bound, box: dict[str, float]) -> Outcome:
     """One search under one screen and one bound."""
     n = len(BASELINES)
@@ -237,7 +244,7 @@ def row(name: str, outcomes: Sequence[Outcome]) -> str:
 
 def section(world: World, environments: Sequence[Environment], options: argparse.Namespace, n_seeds: int) -> list[str]:
     """A world's tables: every bound under the default screen, then the shipped bound under every screen."""
-    box, searches = rectangle(environments), runs(world, options.searches, n_seeds)
+    box, searches = sides(environments), runs(world, options.searches, n_seeds)
     entering = [simulate(run, (1, 1), lambda _: True, box) for run in searches]
     share = sum(o.entered for o in entering) / sum(len(o.order) - len(BASELINES) for o in searches)
     default = Config().screen_seeds, Config().screen_betas

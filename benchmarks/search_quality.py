@@ -25,7 +25,7 @@ from statistics import mean, stdev
 from scoring import Fresh, cell
 
 from autotts.agents.evolution import EvolutionAgent
-from autotts.archive import Archive, front
+from autotts.archive import Archive, Point, front
 from autotts.evaluation import Evaluator, Program, even_betas, shipped
 from autotts.replay import Environment, load_environments
 from autotts.search import Config, Search, default_selector, start_run
@@ -68,9 +68,9 @@ def search(environments: Sequence[Environment], config: Config, mode: str) -> Fo
         job.go()
         new = {c.id: c for c in job.candidates if c.round and c.outcome == "ok"}
         programs = {id_: Program.from_source(c.source) for id_, c in new.items()}
-        confirmed = [id_ for id_ in new if job.standing.is_confirmed(id_)]
-        best = job.standing.best([new[id_] for id_ in confirmed])
-        edge = front(point for id_ in confirmed for point in job.standing.points_of(id_))
+        confirmed = [c for c in new.values() if c.points]
+        best = max(confirmed, key=lambda c: c.gain or 0.0)
+        edge = front(Point(c.id, beta, tokens, accuracy) for c in confirmed for beta, accuracy, tokens in c.points)
         assert best.gain is not None
         assert best.gain_se is not None
         gain = 100 * best.gain, 100 * best.gain_se

@@ -204,7 +204,7 @@ def soak(candidates: int, folder: Path, workers: int = 2, watch: Callable[[Soake
         workers: shards at a time.
         watch: called after each candidate.
     """
-    before, made = orphans(), folder / "temporary"
+    before, family, made = orphans(), descendants(os.getpid()), folder / "temporary"
     made.mkdir()
     save_environment(world(), folder / "soak.jsonl")
     rounds, envs = candidates // PER_ROUND, (str(folder / "soak.jsonl"),)
@@ -226,8 +226,8 @@ def soak(candidates: int, folder: Path, workers: int = 2, watch: Callable[[Soake
             search.go()
         if archive.run(run).state != "done":
             seen.left.append(f"the run is not done but {archive.run(run).state}")
-    if not soon(lambda: not descendants(os.getpid())):
-        seen.left.append(f"processes: {descendants(os.getpid())}")
+    if not soon(lambda: descendants(os.getpid()) <= family):
+        seen.left.append(f"processes: {descendants(os.getpid()) - family}")
     if not soon(lambda: orphans() <= before):
         seen.left.append(f"orphans: {orphans() - before}")
     seen.left += [f"file: {path}" for path in (*made.iterdir(), *map(Path, ATTACKERS)) if path.exists()]

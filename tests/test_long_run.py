@@ -49,7 +49,7 @@ def evaluator_like_the_corpus() -> Evaluator:
 
 @pytest.mark.parametrize("n", [100, pytest.param(2000, marks=pytest.mark.slow)])
 def test_a_long_run(n: int) -> None:
-    files_before, orphans_before = files(), orphans()
+    files_before, orphans_before, family = files(), orphans(), descendants(os.getpid())
     healthy: dict[int, str] = {}
     kinds: Counter[str] = Counter()
     marks: dict[int, dict[str, int]] = {}
@@ -68,7 +68,7 @@ def test_a_long_run(n: int) -> None:
     for name in WEIGHED:
         assert late[name] <= most(early[name]), (name, early, late)
     assert {"PolicyViolation", "CpuLimit", "Crashed", "ok"} <= set(kinds)
-    assert not descendants(os.getpid())
+    assert descendants(os.getpid()) <= family
     assert soon(lambda: orphans() <= orphans_before)
     assert soon(lambda: files() <= files_before)
     with evaluator_like_the_corpus() as evaluator:

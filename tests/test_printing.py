@@ -45,7 +45,7 @@ def solve(episode, knobs):
 """
 PROGRAMS = {
     "markup": f'"""{MARKUP}"""{BODY}',
-    "orders": f'"""Begin{"".join(ORDERS)}end"""\n# {" ".join(ORDERS)}{BODY}',
+    "orders": f'"""Begin{"".join(ORDERS)}end"""\n# {" ".join(ORDERS)}{BODY.replace("2 +", "3 +")}',
 }
 CRASH = (
     f'"""{MARKUP}"""\n\n\ndef schedule(beta):\n    return {{}}\n\n\ndef solve(episode, knobs):\n    # \u2028 no line\n'
@@ -158,7 +158,7 @@ def test_a_message_stays_one_line_and_says_what_it_said(call: Any, world: Path) 
 
 @pytest.mark.parametrize("display", ["plain", "rich", "none"])
 def test_a_search_takes_whatever_is_proposed(call: Any, liar: Any, display: str) -> None:
-    half, nul = f'"""half \ud800 a pair"""{BODY}', f'"""nothing"""{BODY}x = 1 \0\n'
+    half, nul = f'"""half \ud800 a pair"""{BODY.replace("2 +", "4 +")}', f'"""nothing"""{BODY}x = 1 \0\n'
     cheap = PROGRAMS["orders"].replace("    opened =", "    return episode.probe(episode.branch())\n    opened =")
     liar([cheap, CRASH, half, nul, "\ud83d\0" * 9, "", PROGRAMS["markup"]])
     words = ["search", "--agent", "liar", *TINY, "--rounds", "7"]

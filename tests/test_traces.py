@@ -284,7 +284,7 @@ def test_a_program_that_has_found_the_hook_ends_typed_or_with_honest_figures(
     """The first question alone, for then its frame tells of this episode."""
     source = Program.from_source(RECORDER.replace("BODY", body))
     with Unguarded(worlds[:1], workers=1, reduced=True) as evaluator:
-        evaluator._smoke = lambda *_: ((), evaluator_code(source))  # type: ignore[method-assign]
+        evaluator._smoke = lambda *given: Work(*given, evaluator_code(source))  # type: ignore[method-assign]
         try:
             (trace,) = evaluator.trace(source, Protocol((0.5,), (0,)), (0, 0))
         except ProgramError:
@@ -303,7 +303,7 @@ class Said:
     """A child that says what it was made to say."""
 
     def __init__(self, *frames: bytes) -> None:
-        self._frames = [b"code", b'[{"b": 0.5}]', *frames]
+        self._frames = [b'[{"b": 0.5}]', *frames]
 
     def send(self, data: bytes) -> None:
         pass

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import os
 import re
@@ -73,9 +74,21 @@ class Brief:
 def folder() -> Iterator[Path]:
     """A fresh folder that nobody else can read; it is removed afterwards."""
     path = tempfile.mkdtemp(prefix="autotts-command-")
+    _open.add(path)
     try:
         yield Path(path).resolve()
     finally:
+        remove(path)
+        _open.discard(path)
+
+
+_open: set[str] = set()
+
+
+@atexit.register
+def _remove_open() -> None:
+    """A search that ends at once does not wait for the threads that work in folders."""
+    for path in list(_open):
         remove(path)
 
 
