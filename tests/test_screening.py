@@ -126,3 +126,12 @@ def test_the_default_screen_is_at_most_a_tenth_of_the_episodes_and_has_both_ends
 
 def test_a_run_of_before_there_were_screened_betas_screens_all() -> None:
     assert Config.from_json({"agent": "evolution", "betas": 7}).screen_protocol.betas == Config(betas=7).protocol.betas
+
+
+def test_a_screen_that_errs_to_the_harmless_side_alone_still_rejects_the_hopeless_in_the_end() -> None:
+    """Few errors that could have lost a program say that they are rare, not that nothing is known."""
+    gate, rng = gate_of(12, random.Random(0)), random.Random(0)
+    for k in range(60):
+        flattered = curve(f"p{k}", 0.05 + 0.05 * rng.random() + LUCK, 2000.0, ENDS)
+        gate = gate.add(flattered, curve(f"p{k}", 0.0, 2000.0))
+    assert not gate.look(curve("hopeless", 0.05 + LUCK, 2000.0, ENDS), 80).passes

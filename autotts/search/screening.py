@@ -55,20 +55,28 @@ class _Harm:
     """Errors to the side that can lose a program: how many there were, and the sum of their squares.
 
     Those to the other side are larger now and then (a curve that just reaches a step of the front seems far above it)
-    and say nothing of these. Mirrored about nought, they are taken to be normal.
+    and say nothing of the size of these, unless there are hardly any: then all of them are what is known. Mirrored about
+    nought, they are taken to be normal, so that half of all are to this side, and half of all is how much is known at
+    least.
     """
 
+    seen: int = 0
     count: int = 0
     squares: float = 0.0
+    both: float = 0.0
 
     def add(self, error: float) -> _Harm:
-        return _Harm(self.count + 1, self.squares + error * error) if error > 0 else self
+        square = error * error
+        harmful = error > 0
+        return _Harm(self.seen + 1, self.count + harmful, self.squares + harmful * square, self.both + square)
 
     def bound(self, level: float) -> float:
         """What the next error exceeds with a chance of at most `level`; infinite while too little is known."""
-        if self.count < 2:
+        freedom = max(self.count, self.seen // 2)
+        if freedom < 2:
             return math.inf
-        return _student(level, self.count) * math.sqrt(self.squares / self.count)
+        mean = self.squares / self.count if self.count >= 2 else self.both / self.seen
+        return _student(level, freedom) * math.sqrt(mean)
 
 
 @dataclass(frozen=True, slots=True)
