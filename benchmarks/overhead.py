@@ -262,8 +262,8 @@ def main() -> None:
         "# What the framework adds to a candidate",
         "",
         f"- Command: `{shlex.join(['python', 'benchmarks/overhead.py', *sys.argv[1:]])}`",
-        "- Data: an agent that answers at once, each time with a trivial program that acts unlike all before and answers",
-        "  nothing, so that it is screened, and confirmed only until the screen's errors are known; one",
+        "- Data: an agent that answers at once, each time with a trivial program that acts unlike all before and",
+        "  answers nothing, so that it is screened, and confirmed only until the screen's errors are known; one",
         f"  environment of {len(world().questions)} questions with {BRANCHES} branches; {SHAPE.betas} β, "
         f"{SHAPE.seeds} seeds, {SHAPE.screen_seeds} of them to screen; an archive on the disk",
         f"- Machine: {platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}",

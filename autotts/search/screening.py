@@ -55,9 +55,9 @@ class _Harm:
     """Errors to the side that can lose a program: how many there were, and the sum of their squares.
 
     Those to the other side are larger now and then (a curve that just reaches a step of the front seems far above it)
-    and say nothing of the size of these, unless there are hardly any: then all of them are what is known. Mirrored about
-    nought, they are taken to be normal, so that half of all are to this side, and half of all is how much is known at
-    least.
+    and say nothing of the size of these, unless there are hardly any: then all of them are what is known. Mirrored
+    about nought, they are taken to be normal, so that half of all are to this side, and half of all is how much is
+    known at least.
     """
 
     seen: int = 0
