@@ -57,6 +57,11 @@ class Candidate:
     hash: str = ""
 
     @property
+    def confirmed(self) -> bool:
+        """Whether it was confirmed, and so has points."""
+        return bool(self.points)
+
+    @property
     def program(self) -> Program:
         """The program itself, by its id."""
         return Program(self.source, self.id, self.class_name)

@@ -52,7 +52,7 @@ def bases(context: Context) -> list[Candidate]:
 
 def best_of(context: Context, n: int) -> list[Candidate]:
     """The n best confirmed programs that the search found, by gain; the chosen parents where there are too few."""
-    confirmed = [c for c in context.candidates if c.points and c.outcome == "ok" and c.agent != "baseline"]
+    confirmed = [c for c in context.candidates if c.confirmed and c.outcome == "ok" and c.agent != "baseline"]
     confirmed.sort(key=lambda c: -(c.gain or 0.0))
     unique = {c.id: c for c in [*confirmed[:n], *context.parents]}
     return list(unique.values())[:n]
@@ -62,7 +62,7 @@ def plateaued(context: Context) -> bool:
     """Whether the last full rounds brought no better gain than those before."""
 
     def best(candidates: Sequence[Candidate]) -> float:
-        return max((c.gain or 0.0 for c in candidates if c.points), default=float("-inf"))
+        return max((c.gain or 0.0 for c in candidates if c.confirmed), default=float("-inf"))
 
     since = context.round - PLATEAU
     earlier = [c for c in context.candidates if c.round < since]

@@ -293,7 +293,7 @@ class Search:
             candidate = self._story.take(decided, as_stored(judged.program), judged.evaluations)
         else:
             candidate = self._story.take(decided)
-        confirmed = bool(candidate.points)
+        confirmed = candidate.confirmed
         if confirmed and (self._best is None or (candidate.gain or 0.0) > (self._best.gain or 0.0)):
             self._best, self._raised = candidate, place[0]
         said = (candidate.id, candidate.idea, candidate.outcome)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import sys
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -24,19 +25,30 @@ PARENTS = 2
 
 
 class Kept(Candidate):
-    """A candidate whose texts stay in the archive until somebody reads them, for a run may have many."""
+    """A candidate whose texts and points stay in the archive until somebody reads them, for a run may have many."""
 
     _archive: ClassVar[Archive]
     _run: ClassVar[str]
+    _confirmed: ClassVar[bool]
 
     @classmethod
     def of(cls, archive: Archive, run: str, **fields: Any) -> Kept:
-        """All fields but `source` and `answer`."""
+        """All fields but `source`, `answer` and `points`; `_confirmed` besides."""
         made = object.__new__(cls)
-        made.__dict__.update(fields, _archive=archive, _run=run)
+        # One by one, always in the same order: Python then shares the names, and an object has half the size.
+        for name, value in (*fields.items(), ("_archive", archive), ("_run", run)):
+            object.__setattr__(made, name, value)
         return made
 
-    def __getattr__(self, name: str) -> str:
+    @property
+    def confirmed(self) -> bool:
+        """See `Candidate`."""
+        return self._confirmed
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "points":
+            held = self._archive.points(self._run, self.hash) if self._confirmed else ()
+            return tuple((p.beta, p.accuracy, p.tokens) for p in held)
         if name == "source":
             program = self._archive.program(self.hash) if self.hash else None
             return program.source if program else ""
@@ -81,12 +93,12 @@ class Story:
     selector: Selector
     candidates: list[Candidate] = field(default_factory=list)
     standing: Standing = field(init=False)
-    known: Known = field(default_factory=Known)
+    known: Known = field(init=False)
     rejects: Counter[str] = field(default_factory=Counter)
     _places: dict[str, int] = field(default_factory=dict)
-    _sources: dict[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        self.known = Known(self.candidates)
         self.standing = Standing(self.environments, self.config.protocol.betas, self.config.screen_protocol.betas)
 
     def take(
@@ -103,17 +115,16 @@ class Story:
         if program is None:
             program = self.archive.program(verdict.program) if verdict.program else StoredProgram("", "")
             assert program is not None
-        place, behaviour = (stored.round, stored.slot), ""
-        points: tuple[tuple[float, float, float], ...] = ()
+        behaviour, confirmed = "", False
         if verdict.outcome == "ok":
             screened = self._evaluations(program.hash, "screen", evaluations)
             behaviour = behaviour_of([screened[0].digests])
-            if verdict.stage == "confirm":
-                confirmed = self._evaluations(program.hash, "confirm", evaluations)
-                points = self._take_confirmed(stored, program, screened, confirmed)
+            confirmed = verdict.stage == "confirm"
+            if confirmed:
+                self._take_confirmed(stored, program, screened, self._evaluations(program.hash, "confirm", evaluations))
         else:
             self.rejects[verdict.outcome] += 1
-        self.known.add(place, program.hash, program.fingerprint, behaviour)
+        self.known.add(len(self.candidates), program.hash, program.fingerprint, behaviour)
         parents = tuple(p[:10] for p in stored.parents if p[:10] in self._places)
         self.selector.used(parents)
         candidate = Kept.of(
@@ -121,8 +132,8 @@ class Story:
             self.run,
             id=program.id,
             idea=program.idea,
-            agent=stored.agent,
-            outcome=verdict.outcome,
+            agent=sys.intern(stored.agent),
+            outcome=sys.intern(verdict.outcome),
             gain=verdict.gain,
             gain_se=verdict.gain_se,
             front=False,
@@ -132,19 +143,18 @@ class Story:
             message=verdict.message,
             line=verdict.line,
             where=verdict.where,
-            points=points,
             class_name=program.class_name,
             hash=program.hash,
+            _confirmed=confirmed,
         )
         if program.hash:
             self._places.setdefault(program.id, len(self.candidates))
-            self._sources.setdefault(program.hash, len(self.candidates))
         self.candidates.append(candidate)
         return candidate
 
     def history(self) -> History:
         """All that was told up to now."""
-        return History(self.candidates, self.standing.front_ids(), self._sources)
+        return History(self.candidates, self.standing.front_ids(), self.known.places)
 
     def plan(self, rngs: Iterable[random.Random]) -> Plan:
         """What a round is asked with, as things stand now; one generator a slot, to draw its parents."""
@@ -172,12 +182,11 @@ class Story:
         program: StoredProgram,
         screened: Sequence[Evaluation],
         confirmed: Sequence[Evaluation],
-    ) -> tuple[tuple[float, float, float], ...]:
+    ) -> None:
         assert stored.verdict is not None
         gain = stored.verdict.gain or 0.0, stored.verdict.gain_se
         # By its place, not by the name that the archive has: a person may have added the same text before.
         baseline = BASELINES[stored.slot] if stored.round == 0 and stored.slot < len(BASELINES) else ""
-        points = self.standing.take(program.id, baseline, gain, screened, confirmed)
+        self.standing.take(program.id, baseline, gain, screened, confirmed)
         if not baseline:
             self.selector.add(Entry(program.id, self.standing.shares(program.id, confirmed), *gain))
-        return tuple((p.beta, p.accuracy, p.tokens) for p in points)
