@@ -244,7 +244,7 @@ class Search:
         """Write an answer down, with what it cost."""
         agent, _ = self.turns.at(place)
         purse = SlotPurse(self.account, place, agent.name)
-        with self.archive.transaction():
+        with self.account.writing():
             if isinstance(answer, Proposal) and (answer.usage or answer.cost != 0.0):
                 number = purse.begin("", {}, sum(answer.usage.values()), answer.cost, asked=True)
                 purse.end(number, "ok", "", answer.usage, sum(answer.usage.values()), answer.cost)
