@@ -251,7 +251,9 @@ class Search:
             usage, cost, prompt, text = purse.totals()
             given = (self.run, *place, agent.name)
             if isinstance(answer, Proposal):
-                parents = tuple(h for p in answer.parents if (h := self._story.hash_of(p)) is not None)
+                # By its history alone: what else was told of by now is a matter of timing.
+                known = len(self._plans[place[0]].history)
+                parents = tuple(h for p in answer.parents if (h := self._story.hash_of(p, known)) is not None)
                 told = answer.prompt or prompt, answer.answer or text
                 stored = StoredProposal(*given, answer.source, parents, *told, usage, cost)
             else:
