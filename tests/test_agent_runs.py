@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from operator import attrgetter
 from pathlib import Path
 from typing import Any
@@ -183,3 +184,16 @@ def test_settings_are_a_part_of_the_run(tmp_path: Path) -> None:
         search.go()
     with pytest.raises(InputError, match="other settings"), small_search(tmp_path / "a.db", [agent]):
         pass
+
+
+def test_an_agent_that_leaves_the_interpreter_ends_no_search(tmp_path: Path) -> None:
+    """`sys.exit(0)` in somebody's code would otherwise end the command as if all were done."""
+
+    def script(context: Context) -> str:
+        if context.slot == 0:
+            sys.exit(0)
+        return good()
+
+    with small_search(tmp_path / "a.db", [MockAgent(script)], proposals_per_round=2) as search:
+        search.go()
+        assert [c.outcome for c in search.candidates][-2:] == ["AgentFailed", "ok"]

@@ -13,7 +13,7 @@ import pytest
 from autotts.agents import Context, MockAgent, Proposal
 from autotts.archive import Archive
 from autotts.errors import AgentDown, LimitReached
-from autotts.evaluation import Evaluator
+from autotts.evaluation import Evaluator, Program
 from autotts.search import Budget, Config, Search, SlotEnded, SlotStarted, default_selector, start_run
 from tests.scripted import good, small_search
 from tests.small import small_environment
@@ -212,3 +212,14 @@ def test_plateau_and_target_end_a_run_after_the_lag(tmp_path: Path) -> None:
         search.go()
         assert search.ended.startswith("--target 0: reached in round 0") and search.archive.run("run-1").state == "done"
         assert len(search.candidates) == 5
+
+
+def test_parents_that_a_round_was_not_told_of_are_left_out_whatever_the_timing(tmp_path: Path) -> None:
+    def script(context: Context) -> Proposal:
+        if context.round == 2:
+            time.sleep(1.0)  # meanwhile round 1 is settled, of which this one knows nothing
+        return Proposal(good(context.round), (Program.from_source(good(1)).id,), "")
+
+    with small_search(tmp_path / "a.db", [MockAgent(script)], rounds=2, lag=1) as search:
+        search.go()
+        assert [p.parents for p in search.archive.proposals("run-1") if p.round] == [(), ()]

@@ -71,12 +71,26 @@ class Crew:
         finally:
             for other in pending:
                 other.cancel()
-        for k in sorted(failures):
-            if not _machine(failures[k]):
-                raise failures[k]
-            results[k] = self._alone(works[k])
-        # Work behind a failure that did not stand was cancelled: do what is missing.
-        return [results[k] if k in results else self._among_others(work) for k, work in enumerate(works)]
+        for k, work in enumerate(works):
+            if k in results:
+                continue
+            # Work behind a failure that did not stand was cancelled: what is missing is done in its place, for it may
+            # fail before the next failure in order.
+            error = failures.get(k) or self._tried(work, k, results)
+            if error is None:
+                continue
+            if not _machine(error):
+                raise error
+            results[k] = self._alone(work)
+        return [results[k] for k in range(len(works))]
+
+    def _tried(self, work: Callable[[], T], k: int, results: dict[int, T]) -> ProgramError | SandboxError | None:
+        """Do one piece of work among others; its failure, or None where its result is there."""
+        try:
+            results[k] = self._among_others(work)
+        except (ProgramError, SandboxError) as error:
+            return error
+        return None
 
     def _among_others(self, work: Callable[[], T]) -> T:
         with self._place(lambda: not self._waiting_alone):

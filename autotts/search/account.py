@@ -7,6 +7,7 @@ import math
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
 from functools import cached_property
 
@@ -101,7 +102,17 @@ class Account:
         if budget.cost is not None and cost >= budget.cost:
             raise LimitReached(f"--max-cost {budget.cost:g}: ${cost:.4f} is spent")
 
-    def reserve(self, call: Call, free: bool = False) -> None:
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """A transaction of the archive in which calls are written down as well.
+
+        Its turn comes before the archive's lock, as in `reserve`: the other way round two threads would wait for each
+        other.
+        """
+        with self._settled, self.archive.transaction():
+            yield
+
+    def reserve(self, call: Call, free: bool = False, own: int = 0) -> None:
         """Write a call down at its worst case, which the limits must have room for; several threads may ask at once.
 
         Where there is no room because of what others have reserved, it waits until they have settled.
@@ -109,6 +120,7 @@ class Account:
         Args:
             call: with the most tokens and dollars that it may take.
             free: nothing is asked any more, it is only written down.
+            own: open calls of whoever asks, which nobody settles while he waits.
 
         Raises:
             LimitReached: with what is spent, what the call may take, and the limit.
@@ -119,7 +131,7 @@ class Account:
                     self._admit_call(call.tokens, call.cost)
                     break
                 except LimitReached:
-                    if not self._open:
+                    if self._open <= own:
                         raise
                     self._settled.wait()
             self.archive.add_call(call)
@@ -202,7 +214,7 @@ class SlotPurse:
             self._account.run, *self._place, number, self._agent, prompt, dict(templates), tokens=tokens, cost=cost
         )
         try:
-            self._account.reserve(call, free=asked)
+            self._account.reserve(call, free=asked, own=len(self._open))
         except LimitReached:
             self._begun -= 1
             raise

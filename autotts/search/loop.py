@@ -239,14 +239,16 @@ class Search:
         """Write an answer down, with what it cost."""
         agent, _ = self.turns.at(place)
         purse = SlotPurse(self.account, place, agent.name)
-        with self.archive.transaction():
+        with self.account.writing():
             if isinstance(answer, Proposal) and (answer.usage or answer.cost != 0.0):
                 number = purse.begin("", {}, sum(answer.usage.values()), answer.cost, asked=True)
                 purse.end(number, "ok", "", answer.usage, sum(answer.usage.values()), answer.cost)
             usage, cost, prompt, text = purse.totals()
             given = (self.run, *place, agent.name)
             if isinstance(answer, Proposal):
-                parents = tuple(h for p in answer.parents if (h := self._story.hash_of(p)) is not None)
+                # By its history alone: what else was told of by now is a matter of timing.
+                known = len(self._plans[place[0]].history)
+                parents = tuple(h for p in answer.parents if (h := self._story.hash_of(p, known)) is not None)
                 told = answer.prompt or prompt, answer.answer or text
                 stored = StoredProposal(*given, answer.source, parents, *told, usage, cost)
             else:

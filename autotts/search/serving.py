@@ -206,9 +206,9 @@ class Served:
     def _keep(self, arguments: Mapping[str, Any], draft: Draft) -> None:
         """Write a measured draft down as a call that used nothing: it is counted, and there after a restart."""
         assert self._box is not None and self._box.context.purse is not None
-        purse, archive = self._box.context.purse, self.search.archive
+        purse = self._box.context.purse
         kept = {"arguments": dict(arguments), "text": draft.text, "gain": draft.gain, "gain_se": draft.gain_se}
-        with archive.transaction():
+        with self.search.account.writing():
             purse.end(purse.begin("", {}, 0, 0.0), "ok", json.dumps(kept), {}, 0, 0.0)
 
     def _commit(self, proposal: Proposal) -> str:

@@ -163,10 +163,10 @@ class Story:
         parents = [tuple(history[self._places[id_]] for id_ in ids if id_ in self._places) for ids in picks]
         return Plan(history, parents, self.standing.gate)
 
-    def hash_of(self, id_: str) -> str | None:
-        """The full hash of a program that was told of."""
-        place = self._places.get(id_)
-        return None if place is None else self.candidates[place].hash
+    def hash_of(self, id_: str, length: int) -> str | None:
+        """The full hash of a program that a history of this length tells of."""
+        place = self._places.get(id_, length)
+        return self.candidates[place].hash if place < length else None
 
     def _evaluations(self, digest: str, source: str, at_hand: Sequence[Evaluation] | None) -> list[Evaluation]:
         if at_hand is not None:

@@ -67,7 +67,7 @@ class Turns:
             return error
         except AutoTTSError:
             raise
-        except Exception as error:
+        except (Exception, SystemExit) as error:  # `sys.exit(0)` in somebody's code must not end a search as if done
             frames = traceback.extract_tb(error.__traceback__)
             where = f" in {Path(frames[-1].filename).name}, line {frames[-1].lineno}" if frames else ""
             return AgentFailed(f"{agent.name} failed{where}: {type(error).__name__}: {error}")
