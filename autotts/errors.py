@@ -120,6 +120,7 @@ class ProgramError(AutoTTSError):
         line: 1-based line of the program where it happened, None where no line is known.
         where: the episode (β, environment, question, seed) in words, "" outside an episode.
         frames: the calls within the program that led there, innermost last: line and name of the function each.
+        fingerprint: stands for the program (see `Work`) where it was compiled before this happened, "" elsewhere.
         machine: whether the machine may have been at fault (its load, want of memory): tried again before it stands.
     """
 
@@ -130,6 +131,7 @@ class ProgramError(AutoTTSError):
         self.line = line
         self.where = where
         self.frames: tuple[tuple[int, str], ...] = ()
+        self.fingerprint = ""
         super().__init__(str(self))
 
     @property

@@ -197,6 +197,37 @@ def test_an_agent_that_falls_silent_ends_the_run_when_its_turn_comes(tmp_path: P
         assert decided[:3] == [(1, 0), (1, 1), (1, 2)]
 
 
+def test_what_others_are_asked_for_is_kept_when_an_agent_is_down(tmp_path: Path) -> None:
+    """It may have been paid for."""
+
+    class Late(Dawdling):
+        name = "late"
+
+        def propose(self, context: Context, rng: random.Random) -> Proposal:
+            time.sleep(2)
+            return Proposal(good(2), (), "paid")
+
+    def script(context: Context) -> str:
+        raise ValueError("no")
+
+    agents: list[Any] = [MockAgent(script), MockAgent(script, "two"), MockAgent(script, "three"), Late(0)]
+    agents[1].name = agents[2].name = agents[0].name
+    with small_search(tmp_path / "a.db", agents, proposals_per_round=4) as search:
+        search.askers = 4
+        with pytest.raises(AgentDown):
+            search.go()
+        kept = {p.slot: p.answer for p in search.archive.proposals("run-1") if p.round}
+    assert kept[3] == "paid"
+
+
+def test_a_copy_of_a_program_that_crashed_is_a_duplicate(tmp_path: Path) -> None:
+    crash = good(1).replace("    wave", "    1 / 0\n    wave")
+    copy = "# another layout\n" + crash
+    with small_search(tmp_path / "a.db", [MockAgent([crash, copy])], rounds=2) as search:
+        search.go()
+        assert [c.outcome for c in search.candidates][-2:] == ["Crashed", "Duplicate"]
+
+
 def test_plateau_and_target_end_a_run_after_the_lag(tmp_path: Path) -> None:
     same = MockAgent([good(1)] * 99)
     for lag in (0, 1):

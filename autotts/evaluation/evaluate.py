@@ -19,7 +19,7 @@ from typing import ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from autotts.errors import InputError, LookAhead, Nondeterministic, SandboxError
+from autotts.errors import InputError, LookAhead, Nondeterministic, ProgramError, SandboxError
 from autotts.evaluation.crew import Crew, Progress
 from autotts.evaluation.program import Program
 from autotts.evaluation.protocol import Protocol
@@ -362,12 +362,16 @@ class Evaluator:
         with self._spawn(program, replace(self.smoke, memory_mb=self.memory_mb)) as child:
             work = work.compiled(child, job)
             child.send(pack_tables(tables))
-            knobs = knobs_of(child.recv(MAX_SCHEDULE), len(betas))
-            if unknown := sorted(protocol.overrides.keys() - knobs[0].keys()):
-                there = ", ".join(sorted(knobs[0])) or "none"
-                raise InputError(f"--set {unknown[0]}: no such knob; the schedule's knobs are: {there}")
-            for _ in betas:
-                child.recv()
+            try:
+                knobs = knobs_of(child.recv(MAX_SCHEDULE), len(betas))
+                if unknown := sorted(protocol.overrides.keys() - knobs[0].keys()):
+                    there = ", ".join(sorted(knobs[0])) or "none"
+                    raise InputError(f"--set {unknown[0]}: no such knob; the schedule's knobs are: {there}")
+                for _ in betas:
+                    child.recv()
+            except ProgramError as error:
+                error.fingerprint = work.fingerprint
+                raise
         return replace(work, knobs=knobs)
 
     def _spawn(self, program: Program, limits: Limits) -> Child:

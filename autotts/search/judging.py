@@ -85,6 +85,8 @@ class Judge:
                     f"the baseline {program.name} does not run here, so nothing is kept of it: {error}"
                 ) from error
             judged.verdict = Verdict(error.outcome, error.message, error.line, error.where, program.hash)
+            if error.fingerprint:
+                judged.program = replace(judged.program, fingerprint=error.fingerprint)
         judged.verdict = replace(judged.verdict, isolation=self.evaluator.isolation)
         return judged
 

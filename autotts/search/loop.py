@@ -92,6 +92,7 @@ class Search:
             AgentDown: an agent's server does not answer.
             KeyboardInterrupt: it was stopped.
         """
+        self._check_environments()
         finished, reason = False, ""
         try:
             self.begin()

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from autotts.agents import Proposal
 from autotts.archive import Proposal as StoredProposal
-from autotts.errors import AgentError, LimitReached
+from autotts.errors import AgentDown, AgentError, LimitReached
 from autotts.search.events import Event, SearchStopping
 from autotts.search.judging import Judged
 
@@ -55,6 +55,7 @@ class Pipeline:
         self._decided: dict[Place, StoredProposal | Judged] = {}
         self._answers: dict[Place, Proposal | AgentError] = {}
         self._limit: LimitReached | None = None
+        self._failure: Exception | None = None
         self._stopping = self._at_once = False
 
     def stop(self, at_once: bool) -> None:
@@ -81,6 +82,8 @@ class Pipeline:
             if not (self._asking or self._evaluating):
                 break
             self._hear(self._news.get())
+        if self._failure is not None:
+            raise self._failure
         if self._limit is not None and search.place is not None:
             raise self._limit
 
@@ -141,8 +144,11 @@ class Pipeline:
         search, any_ = self._search, False
         while search.place is not None and search.place in self._decided:
             place = search.place
-            search.settle(self._decided.pop(place), self._answers.pop(place, None))
             any_ = True
+            try:
+                search.settle(self._decided.pop(place), self._answers.pop(place, None))
+            except AgentDown as error:
+                self._fail(error)
         if any_:
             search.account.tick(at_least=1.0)
         return any_
@@ -159,8 +165,9 @@ class Pipeline:
         else:
             self._evaluating.discard(news.place)
             if news.error is not None:
-                raise news.error
-            self._decided[news.place] = news.value
+                self._fail(news.error)
+            else:
+                self._decided[news.place] = news.value
 
     def _hear_answer(self, news: _Done) -> None:
         place = news.place
@@ -170,10 +177,17 @@ class Pipeline:
             self._limit = self._limit or news.error
             return
         if news.error is not None:
-            raise news.error
+            self._fail(news.error)
+            return
         self._answers[place] = news.value
         stored = self._stored.pop(place, None)
         self._put(place, stored if stored is not None else self._search.keep(place, news.value))
+
+    def _fail(self, error: BaseException) -> None:
+        """End with this error, but not before what is under way has ended: what it brings may have been paid for."""
+        if not isinstance(error, Exception):
+            raise error
+        self._failure, self._stopping = self._failure or error, True
 
     # ---- other threads -------------------------------------------------------------------------------------------
 
