@@ -57,8 +57,11 @@ ATTACKERS = ("/tmp/autotts-jail-was-open", "/dev/shm/autotts-jail-was-open")
 LONG, FLAT = 1000, 1.0
 """From so many candidates on, so many kilobytes a candidate may be kept: less than a program's text."""
 
-REJECTED = [a for a in ATTACKS if "ok" not in a.policy and "\nclass OptimalController" not in a.source]
-"""Attacks that end in an outcome whatever the search does with them."""
+REJECTED = [
+    a for a in ATTACKS if "ok" not in a.policy and "\nclass OptimalController" not in a.source and "\0" not in a.source
+]
+"""Attacks that end in an outcome whatever the search does with them: not those with a NUL, which no archive takes, so
+that something else stands in its place."""
 
 ERRORS = (Refused, Truncated, EmptyAnswer, MalformedAnswer, NotSubmitted, AgentTimeout, AgentUnavailable)
 GARBAGE: tuple[Any, ...] = (None, "def solve(episode, knobs): ...", 42, [], Proposal)
