@@ -78,7 +78,9 @@ def small_search(path: Path, agents: Sequence[Agent], run: str = "run-1", **opti
     environments = [small_environment()]
     with Archive(path) as archive, Evaluator(environments, 1) as evaluator:
         name = start_run(archive, run, config, environments)
-        yield Search(archive, name, config, environments, agents, default_selector(environments), evaluator)
+        yield Search(
+            archive, name, config, environments, agents, default_selector(environments, config.selector), evaluator
+        )
 
 
 def model_agent(steps: Sequence[Step], tools: bool = False, name: str = "openai-compatible/scripted", **settings: Any):

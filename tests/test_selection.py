@@ -5,16 +5,20 @@ from __future__ import annotations
 import random
 from collections import Counter
 from collections.abc import Sequence
+from importlib.metadata import EntryPoint
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from autotts.agents import MockAgent
 from autotts.archive.pareto import Point, exclusive_hypervolume
 from autotts.archive.selection import SELECTORS, BestOfN, Entry, ParetoSelector, Selector, Sequential, make_selector
 from autotts.archive.selection.pareto import KEPT
 from autotts.errors import InputError
 from autotts.testing.selectors import SelectorConformance
+from tests.scripted import good, small_search
 
 
 def entry(id: str, *curve: tuple[float, float], gain: float | None = None) -> Entry:
@@ -118,6 +122,22 @@ def test_a_long_run_keeps_few_and_stays_as_fast() -> None:
         if k % 8 == 0:
             selector.used(selector.parents(random.Random(k), 2))
     assert len(selector._entries) <= 2 * KEPT + 1
+
+
+class Newest(Sequential):
+    name = "newest"
+
+
+def test_a_package_brings_a_strategy_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    point = EntryPoint("selector.newest", f"{__name__}:Newest", "autotts")
+    monkeypatch.setattr("autotts.archive.selection.entry_points", lambda group: [point])
+    assert make_selector("newest").name == "newest"
+    with small_search(tmp_path / "a.db", [MockAgent([good(1), good(2)])], rounds=2, selector="newest") as search:
+        search.go()
+        parents = [c.parents for c in search.candidates if c.round]
+        assert parents == [(), (search.candidates[5].id,)]
+    with pytest.raises(InputError, match="newest, pareto, sequential"):
+        make_selector("islands")
 
 
 def test_unknown_strategy_or_option() -> None:
