@@ -220,6 +220,18 @@ def test_what_others_are_asked_for_is_kept_when_an_agent_is_down(tmp_path: Path)
     assert kept[3] == "paid"
 
 
+def test_a_candidate_has_its_texts_and_points_whenever_somebody_reads_them(tmp_path: Path) -> None:
+    with small_search(tmp_path / "a.db", [MockAgent([good(2)])]) as search:
+        search.go()
+        for candidate in search.candidates:
+            assert candidate.confirmed and len(candidate.points) == 2
+            assert [(p.beta, p.accuracy, p.tokens) for p in search.archive.points("run-1", candidate.hash)] == list(
+                candidate.points
+            )
+        last = search.candidates[-1]
+        assert last.source == good(2) and good(2).strip() in last.answer
+
+
 def test_a_copy_of_a_program_that_crashed_is_a_duplicate(tmp_path: Path) -> None:
     crash = good(1).replace("    wave", "    1 / 0\n    wave")
     copy = "# another layout\n" + crash

@@ -45,10 +45,13 @@ class Kept(Candidate):
         """See `Candidate`."""
         return self._confirmed
 
-    def __getattr__(self, name: str) -> Any:
-        if name == "points":
-            held = self._archive.points(self._run, self.hash) if self._confirmed else ()
-            return tuple((p.beta, p.accuracy, p.tokens) for p in held)
+    @property
+    def points(self) -> tuple[tuple[float, float, float], ...]:
+        """See `Candidate`. Not by `__getattr__`, for a field with a default is found on the class."""
+        held = self._archive.points(self._run, self.hash) if self._confirmed else ()
+        return tuple((p.beta, p.accuracy, p.tokens) for p in held)
+
+    def __getattr__(self, name: str) -> str:
         if name == "source":
             program = self._archive.program(self.hash) if self.hash else None
             return program.source if program else ""
