@@ -230,6 +230,8 @@ def test_the_commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: p
         assert list(one.dump()) == list(other.dump())
     assert _run(["archive", "import", "a.jsonl", "--archive", "b.db"]) == 2
     assert "a.jsonl, line" in capsys.readouterr().err
+    assert _run(["archive", "import", "a.jsonl", "--archive", "b.db", "--as", "a gain"]) == 2
+    assert "--as 'a gain': a name has letters" in capsys.readouterr().err
     assert _run(["archive", "import", "a.jsonl", "--archive", "b.db", "--as", "again"]) == 0
     assert _run(["archive", "check", "--archive", "b.db", "--sample", "1"]) == 0
     assert _run(["resume", "again", "--archive", "b.db", "--display", "none"]) == 0, "a run that came in goes on"

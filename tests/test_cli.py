@@ -114,6 +114,13 @@ ONE = ("--seeds", "1", "--screen-seeds", "1")
 FAILING = "def schedule(beta):\n    return {}\n\n\ndef solve(episode, knobs):\n    return 1 / 0\n"
 
 
+def test_only_a_run_with_a_reserve_is_said_to_have_one(call: Any) -> None:
+    call(*SEARCH, "--env", "tiny.jsonl", "--run", "whole")
+    call(*SEARCH, "--env", "tiny.jsonl", "--reserve", "0.4", "--run", "kept")
+    told = call("score", "cmc", "--heldout", "tiny.jsonl", code=2)
+    assert "run whole searched on" in told and "what kept kept in reserve is for `autotts champion --run kept" in told
+
+
 def test_what_was_searched_is_not_held_out_under_any_other_name(call: Any) -> None:
     call(*SEARCH, "--env", "tiny.jsonl")
     base = small_environment()

@@ -69,6 +69,8 @@ def test_limits_say_what_they_did_and_how_to_go_on(world: Path) -> None:
     command = ["search", "--rounds", "9", "--agent", "mock/script.json", *SHAPE]
     told = autotts(world, *command, "--plateau", "2", code=3)
     assert "--plateau 2: no greater gain in the last 2 rounds" in told and "autotts resume run-1" in told
+    told = autotts(world, *command, "--plateau", "1", "--archive", "one.db", code=3)
+    assert "--plateau 1: no greater gain in the last round. " in told
     told = autotts(world, *command, "--target", "0", "--archive", "other.db")
     assert "--target 0: reached in round 0, with " in told
     state = runs(world)["run-1"]

@@ -106,6 +106,21 @@ def test_the_words_are_no_bolder_than_the_figures(tmp_path: Path) -> None:
     assert any("better than its parent" in line for line in short_report(better))
 
 
+def test_a_gain_beyond_what_is_resolved_that_is_not_better_says_why(tmp_path: Path) -> None:
+    with Archive(tmp_path / "a.db") as archive:
+        line_of_three(archive)
+        found = report(archive, "run-1")
+    assert found is not None
+    parent = found.over("parent")
+    assert parent is not None and parent.better
+    for changed, why in (
+        (replace(parent, chosen_p=0.04), "parent: p, chosen is 0.040, and would have to be below 0.025"),
+        (replace(parent, corrected=-0.01), "parent: corrected, nothing of it is left"),
+    ):
+        told = "\n".join(short_report(replace(found, versus=(changed,))))
+        assert f"cannot be told from its {why}" in told and "resolves" not in told
+
+
 def test_there_is_nothing_to_look_at_without_a_reserve(tmp_path: Path) -> None:
     with Archive(tmp_path / "a.db") as archive:
         run = FakeRun(archive)

@@ -172,14 +172,18 @@ def absolute(pattern: str) -> str:
     return place(pattern, Path.cwd())
 
 
-def check_run_name(name: str | None) -> None:
+def check_run_name(name: str | None, option: str = "--run") -> None:
     """Refuse a name that a command could not be given as it is.
+
+    Args:
+        name: of a run; None is no name.
+        option: that gave it.
 
     Raises:
         InputError: with what a name may have.
     """
     if name is not None and not RUN_NAME.fullmatch(name):
-        raise InputError(f"--run {name!r}: a name has letters, digits, '.', '_' and '-', and no '-' in front")
+        raise InputError(f"{option} {name!r}: a name has letters, digits, '.', '_' and '-', and no '-' in front")
 
 
 def load_all(patterns: Sequence[str], equivalence: str | None) -> list[Environment]:

@@ -81,7 +81,7 @@ def _write(path: Path, lines: Iterable[str]) -> int:
 @json_option
 def import_(file: str, as_run: str | None, archive: str, as_json: bool) -> int:
     """Take in what `archive export` wrote: all of FILE or, where anything in it is damaged, nothing."""
-    check_run_name(as_run)
+    check_run_name(as_run, "--as")
     try:
         with click.open_file(file, "rb") as lines, Archive(archive) as store:
             added = store.import_lines(lines, "standard input" if file == "-" else file, as_run)

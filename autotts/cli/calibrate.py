@@ -95,7 +95,7 @@ def _print(answer: Calibration, program: Program, names: list[str], seeds: int) 
         end = "least" if answer.budget < answer.tokens else "most"
         out.print(f"{title}: no β spends that; its {end} is {answer.tokens:,.0f}, at β = {answer.beta:g}")
         return
-    table = Table(title=f"{title}: β = {answer.beta:.6g} ({seeds} seeds)")
+    table = Table(title=f"{title}: β = {answer.beta:.6g} ({seeds} seed{'' if seeds == 1 else 's'})")
     for name in ("environment", "tokens", "95 % (questions)", "accuracy %", "95 % (questions)"):
         table.add_column(name, justify="left" if name == "environment" else "right")
     for name, (tokens, accuracy) in zip(names, answer.by_environment, strict=True):

@@ -112,7 +112,8 @@ def _refuse_searched(store: Archive, environment: Environment) -> None:
     parted = [run for run in known if Config.from_json(run.config).reserve]
     if environment.hash in searched or parted or 2 * len(known) > len(environment.content):
         run = searched.get(environment.hash) or [*parted, *known][0]
-        hint = f"; what it kept in reserve is for `autotts champion --run {run.name} --look`" if parted else ""
+        reserve = f"; what {parted[0].name} kept in reserve is for" if parted else ""
+        hint = f"{reserve} `autotts champion --run {parted[0].name} --look`" if parted else ""
         raise InputError(
             f"--heldout {environment.name}: run {run.name} searched on these branches, so they are not held out; "
             f"give recordings that no run of this archive has seen{hint}"

@@ -342,7 +342,8 @@ class Search:
         if budget.target is not None and gain >= budget.target:
             self._ended = f"--target {budget.target:g}: reached in round {round_}, with {gain:.2f} points"
         elif budget.plateau is not None and round_ - self._raised >= budget.plateau > 0:
-            self._ended = f"--plateau {budget.plateau}: no greater gain in the last {budget.plateau} rounds"
+            rounds = "round" if budget.plateau == 1 else f"{budget.plateau} rounds"
+            self._ended = f"--plateau {budget.plateau}: no greater gain in the last {rounds}"
         else:
             return
         # What was planned before is asked in any case: else it would depend on timing how far the lag has come.

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from rich.console import Console
 from rich.table import Table
 
+from autotts.evaluation.champion import LEVEL
 from autotts.search.report import Difference, Known, Look, Report, Versus
 from autotts.search.reserve import Reserved
 from autotts.ui.progress import clip, gain_text
@@ -80,9 +81,12 @@ def short_report(report: Report) -> list[str]:
 def _verdict(versus: Versus) -> str:
     if versus.better:
         return f"better than its {versus.role}"
-    resolution = versus.difference.resolution
-    bounds = f"; this data resolves ± {100 * resolution:.2f} at 95 %" if math.isfinite(resolution) else ""
-    return f"cannot be told from its {versus.role}{bounds}"
+    told, resolution = f"cannot be told from its {versus.role}", versus.difference.resolution
+    if versus.difference.gain > resolution:  # more than is resolved for one program, and it was chosen out of many
+        if versus.chosen_p < LEVEL:
+            return f"{told}: corrected, nothing of it is left"
+        return f"{told}: p, chosen is {versus.chosen_p:.3f}, and would have to be below {LEVEL:g}"
+    return told + (f"; this data resolves ± {100 * resolution:.2f} at 95 %" if math.isfinite(resolution) else "")
 
 
 def print_report(out: Console, report: Report) -> None:
