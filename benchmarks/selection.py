@@ -19,7 +19,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean, stdev
 
@@ -280,6 +280,9 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--env", action="append", help="environments, as `autotts search --env` takes them")
     parser.add_argument("--seeds", type=int, default=4, help="searches a strategy")
     parser.add_argument("--rounds", type=int, default=6)
+    parser.add_argument(
+        "--betas", type=int, default=6, help="number of β; fewer than a search has otherwise, to save time"
+    )
     parser.add_argument("--fresh", type=int, default=6, help="episode seeds that what was found is scored on")
     parser.add_argument("--quick", action="store_true", help="one seed, two rounds, few episodes: does it run?")
     parser.add_argument("--out", type=Path, default=ROOT / "docs" / "selection.md")
@@ -294,7 +297,7 @@ def main() -> None:
     recorded = sorted(str(path) for path in RECORDED.glob("*/aime24.json"))
     environments = load_environments(options.env or recorded or ["synthetic:search"])
     halves = [[e.select([q.id for q in e.questions[start::2]]) for e in environments] for start in (0, 1)]
-    config = Config(rounds=options.rounds)
+    config = Config(rounds=options.rounds, betas=options.betas)
     fresh = [Fresh(half, options.fresh, 1) for half in halves]
     origin = "given by `--env`" if options.env else "recorded" if recorded else "synthetic: no recording is at hand"
     facts = {
@@ -313,7 +316,7 @@ def main() -> None:
             seen = (seed + 1) % 2
             splits = {SAME: fresh[seen], OTHER: fresh[1 - seen]}
             for strategy in STRATEGIES:
-                figures = search(evaluators[seen], Config(rounds=options.rounds, seed=seed), strategy, splits)
+                figures = search(evaluators[seen], replace(config, seed=seed), strategy, splits)
                 results[seed, strategy] = figures
                 told = ", ".join(f"{measure} {figure:+.2f}" for measure, figure in figures.items())
                 print(f"{time.monotonic() - start:.0f} s: seed {seed} {strategy}: {told}", flush=True)
