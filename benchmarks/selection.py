@@ -218,12 +218,15 @@ def head(first: str) -> list[str]:
 def verdicts(results: Results) -> list[str]:
     """What follows for each strategy, by the measure that decides."""
     lines = [f"By *{JUDGED}*, the measure that was fixed beforehand to decide:", ""]
+    better: list[str] = []
     for strategy in STRATEGIES:
         if strategy != DEFAULT:
             gap = Difference.of(results, strategy, JUDGED)
             told = f"{fmean(gap.gaps):+.2f} ± {gap.reach:.2f}"
             lines.append(f"- `{strategy}`: {gap.verdict} ({told} points beside `{DEFAULT}`).")
-    return [*lines, ""]
+            better += [f"`{strategy}`"] if gap.verdict == "better" else []
+    paying = ", ".join(better) if better else "none"
+    return [*lines, "", f"Of those tried these pay by that measure at this size: {paying}.", ""]
 
 
 def report(results: Results, facts: Mapping[str, str]) -> str:
