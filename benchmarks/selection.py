@@ -291,7 +291,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--out", type=Path, default=ROOT / "docs" / "selection.md")
     options = parser.parse_args()
     if options.quick:
-        options.seeds, options.rounds, options.fresh = 1, 2, 1
+        options.seeds, options.rounds, options.betas, options.fresh = 1, 2, 3, 1
     return options
 
 
