@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -24,28 +25,31 @@ Points = Sequence[tuple[Program, float]]
 class Fresh:
     """Scores curves on given environments with fresh seeds, in the sandbox, on table episodes."""
 
-    def __init__(self, environments: Sequence[Environment], n_seeds: int) -> None:
+    def __init__(self, environments: Sequence[Environment], n_seeds: int, workers: int = 2) -> None:
         self._environments = environments
         self._seeds = tuple(range(FRESH, FRESH + n_seeds))
-        self._evaluator = Evaluator(environments)
-        self._known: dict[tuple[tuple[str, float], ...], Scores] = {}
+        self._evaluator = Evaluator(environments, workers)
+        self._known: dict[tuple[str, float], Curve] = {}
 
     def scores(self, points: Points) -> Scores:
-        """Of a curve; each is played once."""
-        key = tuple((program.hash, beta) for program, beta in points)
-        if key not in self._known:
-            self._known[key] = self._play(points)
-        return self._known[key]
-
-    def _play(self, points: Points) -> Scores:
-        curves = []
-        for hash_ in dict.fromkeys(program.hash for program, _ in points):
-            betas = tuple(beta for program, beta in points if program.hash == hash_)
-            program = next(program for program, _ in points if program.hash == hash_)
-            results = self._evaluator.run(program, Protocol(betas, self._seeds))
-            curves.append(Curve.of(self._environments, betas, results))
+        """Of a curve; each program is played once at each β, whatever curves it is part of."""
+        for program in {program.hash: program for program, _ in points}.values():
+            betas = dict.fromkeys(beta for other, beta in points if other.hash == program.hash)
+            self._play(program, tuple(beta for beta in betas if (program.hash, beta) not in self._known))
+        curves = [self._known[program.hash, beta] for program, beta in points]
         accuracy, tokens = (np.concatenate([getattr(c, x) for c in curves], axis=1) for x in ("accuracy", "tokens"))
         return Scores(accuracy, tokens, curves[0].clusters, curves[0].units)
+
+    def _play(self, program: Program, betas: tuple[float, ...]) -> None:
+        if not betas:
+            return
+        results = self._evaluator.run(program, Protocol(betas, self._seeds))
+        curve = Curve.of(self._environments, betas, results)
+        for b, beta in enumerate(betas):
+            part = slice(b, b + 1)
+            self._known[program.hash, beta] = replace(
+                curve, betas=(beta,), accuracy=curve.accuracy[:, part], tokens=curve.tokens[:, part]
+            )
 
     def gain(self, points: Points, reference: Points) -> tuple[float, float]:
         """At matched tokens over a reference, in points, with its standard error over questions."""

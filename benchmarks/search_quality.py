@@ -66,15 +66,17 @@ def search(environments: Sequence[Environment], config: Config, mode: str) -> Fo
         agent = EvolutionAgent(random_only=mode == "random")
         job = Search(archive, name, config, environments, [agent], default_selector(environments), evaluator)
         job.go()
-        new = {c.id: c for c in job.candidates if c.round and c.outcome == "ok"}
-        programs = {id_: Program.from_source(c.source) for id_, c in new.items()}
-        confirmed = [c for c in new.values() if c.points]
-        best = max(confirmed, key=lambda c: c.gain or 0.0)
-        edge = front(Point(c.id, beta, tokens, accuracy) for c in confirmed for beta, accuracy, tokens in c.points)
-        assert best.gain is not None
-        assert best.gain_se is not None
-        gain = 100 * best.gain, 100 * best.gain_se
-        return Found(programs[best.id], gain, tuple((programs[p.id], p.beta) for p in edge))
+        return found_by(job)
+
+
+def found_by(job: Search) -> Found:
+    """What a search that came to its end found."""
+    new = {c.id: c for c in job.candidates if c.round and c.points}
+    programs = {id_: Program.from_source(c.source) for id_, c in new.items()}
+    best = max(new.values(), key=lambda c: c.gain or 0.0)
+    edge = front(Point(id_, beta, spent, right) for id_, c in new.items() for beta, right, spent in c.points)
+    gain = 100 * (best.gain or 0.0), 100 * (best.gain_se or 0.0)
+    return Found(programs[best.id], gain, tuple((programs[p.id], p.beta) for p in edge))
 
 
 def outcome(found: Found, fresh: Sequence[Fresh], betas: tuple[float, ...]) -> Outcome:

@@ -70,6 +70,14 @@ def test_polish_scores_on_questions_held_back(tmp_path: Path) -> None:
     assert "## By how long is tuned" in page and "of 3 |" in page
 
 
+def test_selection_compares_every_strategy_with_the_default(recordings: str, tmp_path: Path) -> None:
+    benchmark("selection.py", "--quick", "--env", recordings, "--out", str(tmp_path / "page.md"))
+    page = (tmp_path / "page.md").read_text()
+    for name in ("best_of_n", "sequential", "per_question", "islands", "map_elites_spending", "map_elites_mechanisms"):
+        assert f"\n| {name} − pareto | " in page and f"\n| 1, {name} | " in page
+        assert f"\n- `{name}`: cannot be told apart" in page  # with one seed nothing can
+
+
 def test_archive_scale_runs_on_the_smallest_size(tmp_path: Path) -> None:
     benchmark("archive_scale.py", "--programs", "1000", "--out", str(tmp_path / "page.md"))
     page = (tmp_path / "page.md").read_text()

@@ -18,6 +18,7 @@ from autotts.archive.selection import SELECTORS, BestOfN, Entry, ParetoSelector,
 from autotts.archive.selection.pareto import KEPT
 from autotts.errors import InputError
 from autotts.testing.selectors import SelectorConformance
+from benchmarks.strategies import Islands, MapElites, PerQuestion, by_spending
 from tests.scripted import good, small_search
 
 
@@ -145,3 +146,46 @@ def test_unknown_strategy_or_option() -> None:
         make_selector("islands")
     with pytest.raises(InputError, match="colour"):
         make_selector("pareto", colour="red")
+
+
+# ---- strategies that were tried, in benchmarks/ ----------------------------------------------------------------------
+
+
+class TestPerQuestion(SelectorConformance):
+    def make(self) -> Selector:
+        curves = {one.id: [one.points, one.points[:2]] for one in self.entries()}
+        return PerQuestion(curves.__getitem__, left=0.5, right=50.0)
+
+
+class TestIslands(SelectorConformance):
+    def make(self) -> Selector:
+        return Islands(ParetoSelector)
+
+
+class TestMapElites(SelectorConformance):
+    def make(self) -> Selector:
+        return MapElites("map_elites", by_spending)
+
+
+def test_what_is_best_on_one_question_alone_keeps_a_weight_per_question() -> None:
+    def curves(id_: str) -> list[list[Point]]:
+        right = {"good": (0.9, 0.9), "special": (0.0, 1.0), "poor": (0.1, 0.1)}[id_]
+        return [[Point(id_, 0.0, 1.0, accuracy)] for accuracy in right]
+
+    selector = told(PerQuestion(curves, left=0.5, right=2.0), [Entry("good"), Entry("special"), Entry("poor")])
+    assert set(selector.parents(random.Random(0), 3)) == {"good", "special"}
+
+
+def test_islands_breed_apart_and_children_stay_with_their_parents() -> None:
+    selector = Islands(ParetoSelector)
+    for id_, parents in (("a", ()), ("b", ()), ("c", ()), ("a2", ("a",)), ("b2", ("b",))):
+        selector.add(entry(id_, (1.0 + ord(id_[-1]), 0.5 + 0.01 * len(id_) + ord(id_[-1]) / 1000), gain=0.0))
+        selector.used(parents)
+    pairs = {frozenset(selector.parents(random.Random(seed), 2)) for seed in range(200)}
+    assert all(len({id_[0] for id_ in pair}) == 1 for pair in pairs)
+    assert {id_[0] for pair in pairs for id_ in pair} == {"a", "b", "c"}
+
+
+def test_of_a_cell_the_greatest_gain_stays() -> None:
+    selector = told(MapElites("map_elites", lambda one: one.id[0]), [CHEAP, DEAR, CLOSE, POOR])
+    assert set(selector.parents(random.Random(0), 4)) == {"close", "dear", "poor"}

@@ -22,7 +22,7 @@ from statistics import NormalDist
 
 from autotts.archive import Point, front
 
-__all__ = ["DOUBT", "Gate", "Look", "spent"]
+__all__ = ["DOUBT", "Gate", "Look", "spent", "student"]
 
 DOUBT = 0.05
 """Chance that a run loses a program to its screen that full evaluation would put on the front; at most."""
@@ -44,7 +44,7 @@ def spent(look: int) -> float:
     return DOUBT / (_SERIES * m * math.log(m) ** 2)
 
 
-def _student(level: float, freedom: int) -> float:
+def student(level: float, freedom: int) -> float:
     """What Student's t exceeds with a chance of at most `level`; Wallace (1959), which errs to the greater side."""
     z = -NormalDist().inv_cdf(level) * (8 * freedom + 3) / (8 * freedom + 1)
     return math.sqrt(freedom * math.expm1(min(z * z / freedom, 700.0)))
@@ -76,7 +76,7 @@ class _Harm:
         if freedom < 2:
             return math.inf
         mean = self.squares / self.count if self.count >= 2 else self.both / self.seen
-        return _student(level, freedom) * math.sqrt(mean)
+        return student(level, freedom) * math.sqrt(mean)
 
 
 @dataclass(frozen=True, slots=True)

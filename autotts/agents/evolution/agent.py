@@ -17,7 +17,7 @@ TRIES = 1000
 """Draws until a source is new; a mutant is an old program now and then, a thousand in a row are not."""
 
 BEST = 4
-"""Programs of the highest gain that may become parents beside the chosen ones."""
+"""Programs of the highest gain that may become parents beside the chosen ones, where nothing else is said."""
 
 
 class EvolutionAgent:
@@ -28,13 +28,15 @@ class EvolutionAgent:
 
     Args:
         random_only: draw every genome afresh and evenly; what the search is measured against.
+        best: programs of the highest gain that may become parents beside the chosen ones; with none of them the
+            selector alone says who becomes a parent, which is how selectors are measured.
     """
 
     name = "evolution"
 
-    def __init__(self, *, random_only: bool = False) -> None:
+    def __init__(self, *, random_only: bool = False, best: int = BEST) -> None:
         self._random_only = random_only
-        self._memory = Memory(BEST)
+        self._memory = Memory(best)
 
     def most(self) -> tuple[int, float | None]:
         """No tokens, no dollars: no model is called."""
