@@ -242,23 +242,10 @@ def ours(candidates: int, workers: int) -> tuple[Row, str]:
     return found, row(str(workers), *map(cell, added), f"{median(taken) / median(wall):.2f}", share)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--candidates", type=int, default=1500, help=f"at most {2**PICKED - 1}")
-    parser.add_argument("--workers", type=int, nargs="+", default=[1, 2])
-    parser.add_argument("--peers", type=Path, help="a folder for the peers, which are left out without it")
-    parser.add_argument("--seconds", type=float, default=600, help="that a peer's run may take")
-    parser.add_argument("--out", type=Path, default=ROOT / "docs" / "overhead.md")
-    options = parser.parse_args()
-    searches = [ours(options.candidates, n) for n in options.workers]
-    rows = [found for found, _ in searches]
-    if options.peers:
-        limits = options.peers.absolute(), options.candidates
-        for peer in PEERS:
-            runs = [(n, peer.run(*limits, n, options.seconds)) for n in options.workers]
-            rows += [Row(peer.requirement.replace("==", " "), n, run) for n, run in runs]
+def page(searches: list[tuple[Row, str]], rows: list[Row]) -> list[str]:
+    """Lines of the page: our searches with what they add, and the rows of all frameworks."""
     parts = [f"part {k + 1} of {BUCKETS}" for k in range(BUCKETS)]
-    page = [
+    return [
         "# What the framework adds to a candidate",
         "",
         f"- Command: `{shlex.join(['python', 'benchmarks/overhead.py', *sys.argv[1:]])}`",
@@ -302,12 +289,33 @@ def main() -> None:
         *(added for _, added in searches),
         "",
     ]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--candidates", type=int, default=1500, help=f"at most {2**PICKED - 1}")
+    parser.add_argument("--workers", type=int, nargs="+", default=[1, 2])
+    parser.add_argument("--peers", type=Path, help="a folder for the peers, which are left out without it")
+    parser.add_argument("--seconds", type=float, default=600, help="that a peer's run may take")
+    parser.add_argument("--out", type=Path, default=ROOT / "docs" / "overhead.md")
+    options = parser.parse_args()
+    searches = [ours(options.candidates, n) for n in options.workers]
+    rows = [found for found, _ in searches]
     if options.peers:
-        page += ["How the peers were run: with an evaluator that takes no time, configured for the least overhead.", ""]
+        limits = options.peers.absolute(), options.candidates
         for peer in PEERS:
-            page += textwrap.wrap(f"- {peer.name}: {peer.configured}", 118, subsequent_indent="  ")
-        page.append("")
-    options.out.write_text("\n".join(page), encoding="utf-8")
+            runs = [(n, peer.run(*limits, n, options.seconds)) for n in options.workers]
+            rows += [Row(peer.requirement.replace("==", " "), n, run) for n, run in runs]
+    lines = page(searches, rows)
+    if options.peers:
+        lines += [
+            "How the peers were run: with an evaluator that takes no time, configured for the least overhead.",
+            "",
+        ]
+        for peer in PEERS:
+            lines += textwrap.wrap(f"- {peer.name}: {peer.configured}", 118, subsequent_indent="  ")
+        lines.append("")
+    options.out.write_text("\n".join(lines), encoding="utf-8")
 
 
 if __name__ == "__main__":

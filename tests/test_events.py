@@ -78,10 +78,17 @@ def test_a_listener_that_fails_is_reported_once_and_stops_nothing(tmp_path: Path
 
 
 def test_what_cannot_be_told_stops_nothing_either() -> None:
-    def broken(_: Any) -> None:
+    heard: list[Any] = []
+
+    def broken(told: Any) -> None:
+        heard.append(told)
         raise OSError("gone")
 
-    Listeners(broken, notice=broken)(END)
+    listeners = Listeners(broken, heard.append, notice=broken)
+    listeners(END)
+    assert heard[0] == heard[2] == END and "broken failed on SearchEnded with OSError: gone" in heard[1]
+    listeners(END)
+    assert heard[3:] == [END, END], "told of it once"
 
 
 @pytest.mark.parametrize("kind", [KeyboardInterrupt, SystemExit])

@@ -137,7 +137,7 @@ def test_a_client_drives_a_search(world: Path) -> None:
         text, failed = await call(session, "submit", source=HEALTHY)
         assert not failed
         assert text.startswith("2.0 ")
-        assert "of slot 1.0: 1.0 ok" in text
+        assert "Duplicate: the same program as " in text and "of slot 1.0: 1.0 ok" in text
         text, _ = await call(session, "submit", base=text.split()[1], edits=EDITS, parents="")
         assert text.startswith("3.0 ")
         history, _ = await call(session, "history")

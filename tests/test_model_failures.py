@@ -225,10 +225,11 @@ def test_a_connection_that_does_not_come_was_not_charged() -> None:
 
 @pytest.mark.parametrize("step", [Hang(), Drip(0.02), Drip(0.02, headers=True)])
 def test_the_deadline_holds(server: WireServer, step: Step) -> None:
+    make_model(f"{server.provider}/m-1", server.url)  # the SDK is imported before time counts
     begun = time.monotonic()
     with pytest.raises(Lost, match=r"within 0\.4 s"):
         ask(server, step, timeout=0.4)
-    assert time.monotonic() - begun < 10.0  # the SDK is imported within it; none of these ever ends by itself
+    assert time.monotonic() - begun < 2.0
 
 
 def test_the_deadline_holds_where_a_name_is_not_found_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
