@@ -67,6 +67,15 @@ FAULTS = {
     "UPDATE evaluation SET tokens = x'00' WHERE rowid = 1": "stored array",
     "UPDATE evaluation SET betas = '[0.0]' WHERE rowid = 1": "one shape",
     "UPDATE proposal SET program = 'nobody' WHERE round = 1 AND slot = 0": "belongs to no program",
+    "UPDATE proposal SET gain = gain + 0.01 WHERE round = 1 AND slot = 0": "by its own sums",
+    "UPDATE proposal SET gain = NULL WHERE round = 0 AND slot = 1": "its gain is None",
+    "UPDATE point SET accuracy = accuracy / 2 WHERE rowid = (SELECT max(rowid) FROM point WHERE NOT on_front)": (
+        "is not what its sums give"
+    ),
+    "DELETE FROM point WHERE rowid = (SELECT max(rowid) FROM point WHERE NOT on_front)": "is not there",
+    "DELETE FROM proposal WHERE round = 1 AND slot = (SELECT max(slot) FROM proposal WHERE round = 1)": (
+        "is over, with"
+    ),
 }
 
 
@@ -96,7 +105,9 @@ def test_figures_that_cannot_be_had_again_are_named(
         database.execute("UPDATE evaluation SET digests = ? WHERE rowid = ?", (swapped, rows[1][0]))
     database.close()
     found = checked(tmp_path / "a.db", capsys, 1, "--sample", "99")
-    assert found["faults"] == []
+    what = [fault["what"] for fault in found["faults"]]
+    assert "its point at β = 0.5 is not what its sums give" in what
+    assert all(text.endswith(("is not what its sums give", "by its own sums")) for text in what)
     told = [text for one in found["rerun"] for text in one["differences"]]
     assert len(told) == 2
     assert f"tokens at β = 0.5, question q2 is {sums[1, 2]} in the archive, and {sums[1, 2] - 1} now" in told[0]

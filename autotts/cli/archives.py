@@ -13,6 +13,7 @@ from rich.table import Table
 
 from autotts.archive import Archive, Fault, Run
 from autotts.cli._common import (
+    archive_exists,
     archive_option,
     check_run_name,
     console,
@@ -23,7 +24,7 @@ from autotts.cli._common import (
     workers_option,
 )
 from autotts.errors import InputError
-from autotts.search.checking import Rerun, rerun
+from autotts.search.checking import Rerun, recomputed, rerun
 
 __all__ = ["archive"]
 
@@ -82,11 +83,15 @@ def _write(path: Path, lines: Iterable[str]) -> int:
 def import_(file: str, as_run: str | None, archive: str, as_json: bool) -> int:
     """Take in what `archive export` wrote: all of FILE or, where anything in it is damaged, nothing."""
     check_run_name(as_run, "--as")
+    was_there, added = archive_exists(archive), None
     try:
         with click.open_file(file, "rb") as lines, Archive(archive) as store:
             added = store.import_lines(lines, "standard input" if file == "-" else file, as_run)
     except OSError as error:
         raise InputError(f"{file}: cannot be read ({error.strerror})") from error
+    finally:
+        if added is None and not was_there:
+            Path(archive).expanduser().unlink(missing_ok=True)
     if as_json:
         print_json(added)
         return 0
@@ -118,7 +123,8 @@ def check(
     """
     with Archive(archive, create=False) as store:
         runs = store.runs() if run_name is None else [store.run(run_name)]
-        faults = list(store.faults(run_name))
+        # Only what is sound can be computed with.
+        faults = list(store.faults(run_name)) or [fault for run in runs for fault in recomputed(store, run)]
         reruns: list[Rerun] = []
         skipped: dict[str, str] = {}
         for run in runs if sample else ():

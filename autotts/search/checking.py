@@ -1,22 +1,26 @@
-"""Whether an archive's figures can be had again: a sample of its programs is run once more, and compared exactly."""
+"""Whether an archive's figures can be had again: computed from its sums, and a sample by running its programs again."""
 
 from __future__ import annotations
 
+import math
 import random
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from autotts.archive import Archive, Evaluation, Run
+from autotts.archive import Archive, Evaluation, Fault, Point, Run
 from autotts.errors import ProgramError
 from autotts.evaluation import EnvironmentResult, Evaluator, Program, Protocol
+from autotts.evaluation.curve import numbered, scores_of
+from autotts.evaluation.statistics import Scores, Yardstick, mean_curve
 from autotts.replay import Environment
 from autotts.search.config import Config
 from autotts.search.runs import run_environments
 
-__all__ = ["Rerun", "rerun"]
+__all__ = ["Rerun", "recomputed", "rerun"]
 
 _SUMS = ("right", "tokens", "sequential_tokens", "branches")
 
@@ -76,6 +80,56 @@ def rerun(
                     made.append(Rerun(run.name, digest, source, tuple(told)))
                     took(made[-1])
     return made
+
+
+def recomputed(archive: Archive, run: Run) -> Iterator[Fault]:
+    """What does not follow from a run's own sums over seeds: gains, points of mean curves; and rounds that lack slots.
+
+    The figures are computed again from the stored sums, without running anything. Sums that are not there are left to
+    `Archive.faults`. A gain's standard error is not compared: it depends on what was taken for one question, which
+    earlier versions told otherwise.
+    """
+    config, counts = Config.from_json(run.config), Counter[int]()
+    refs = run.environments
+    clusters, units = numbered([ref.clusters for ref in refs]), np.asarray([ref.sc64_tokens for ref in refs])
+    reference: str | None = None
+    yardsticks: dict[str, Yardstick] = {}
+
+    def scores(program: str, stage: str) -> Scores | None:
+        protocol = config.protocol if stage == "confirm" else config.screen_protocol
+        kept = archive.get_evaluations(program, [ref.hash for ref in refs], protocol.hash, stage)
+        return scores_of([kept[ref.hash] for ref in refs], clusters, units) if len(kept) == len(refs) else None
+
+    for row in archive.listing(run.name):
+        counts[row.round or 0] += 1
+        if row.outcome != "ok" or row.hash is None or (own := scores(row.hash, row.stage)) is None:
+            continue
+        where = f"{run.name} {row.round}.{row.slot}"
+        reference = reference or row.hash  # the first slot of all
+        if row.stage not in yardsticks:
+            if (against := scores(reference, row.stage)) is None:
+                continue
+            yardsticks[row.stage] = Yardstick(against, np.ones((1, int(clusters.max()) + 1)))
+        gain = 0.0 if row.hash == reference else float(yardsticks[row.stage].gains(own)[0])
+        if row.gain is None or not math.isclose(row.gain, gain, rel_tol=1e-9, abs_tol=1e-12):
+            yield Fault(where, f"its gain is {row.gain}, and {gain} by its own sums")
+        if row.stage == "confirm":
+            yield from _off_the_curve(where, archive.points(run.name, row.hash), own, config.protocol.betas)
+    whole = config.proposals_per_round
+    for round_ in sorted(counts)[1 : None if run.state == "done" else -1]:
+        if counts[round_] != whole:
+            yield Fault(f"{run.name} round {round_}", f"is over, with {counts[round_]} of its {whole} slots")
+
+
+def _off_the_curve(where: str, points: Sequence[Point], scores: Scores, betas: Sequence[float]) -> Iterator[Fault]:
+    means = mean_curve(scores.accuracy, scores.tokens, np.ones(len(scores.units)))
+    expected = {beta: (accuracy, tokens) for beta, accuracy, tokens in zip(betas, *means, strict=True)}
+    if missing := expected.keys() - {p.beta for p in points}:
+        yield Fault(where, f"its point at β = {min(missing):g} is not there")
+    for p in points:
+        accuracy, tokens = expected.get(p.beta, (math.nan, math.nan))
+        if not (math.isclose(p.accuracy, accuracy, abs_tol=1e-12) and math.isclose(p.tokens, tokens, rel_tol=1e-9)):
+            yield Fault(where, f"its point at β = {p.beta:g} is not what its sums give")
 
 
 def _drawn(archive: Archive, run: str, sample: int, seed: int) -> list[str]:
