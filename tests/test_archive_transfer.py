@@ -238,3 +238,16 @@ def test_the_commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: p
     for name in ("none.jsonl", str(tmp_path)):
         assert _run(["archive", "import", name]) == 2 and "cannot be read" in capsys.readouterr().err
     assert {path.name for path in tmp_path.iterdir()} >= {"a.jsonl"} and not list(tmp_path.glob(".*.part"))
+
+
+def test_a_refused_import_leaves_no_archive_that_was_not_there(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "bad.jsonl").write_text("nothing of ours\n")
+    assert _run(["archive", "import", str(tmp_path / "bad.jsonl"), "--archive", str(tmp_path / "new.db")]) == 2
+    assert "bad.jsonl" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["bad.jsonl"]
+    with Archive(tmp_path / "old.db"):
+        pass
+    assert _run(["archive", "import", str(tmp_path / "bad.jsonl"), "--archive", str(tmp_path / "old.db")]) == 2
+    assert (tmp_path / "old.db").exists()
