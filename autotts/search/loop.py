@@ -299,8 +299,9 @@ class Search:
         confirmed = candidate.confirmed
         if confirmed and (self._best is None or (candidate.gain or 0.0) > (self._best.gain or 0.0)):
             self._best, self._raised = candidate, place[0]
-        said = (candidate.id, candidate.idea, candidate.outcome)
-        self.emit(SlotEnded(self.run, *place, *said, candidate.gain, candidate.gain_se, confirmed, candidate.message))
+        assert decided.verdict is not None
+        said, why = (candidate.id, candidate.idea, candidate.outcome), decided.verdict.message
+        self.emit(SlotEnded(self.run, *place, *said, candidate.gain, candidate.gain_se, confirmed, why))
         self._go_on()
         if answer is not None:
             self.turns.hear(place, answer)

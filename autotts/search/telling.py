@@ -130,11 +130,12 @@ class Story:
         self.known.add(len(self.candidates), program.hash, program.fingerprint, behaviour)
         parents = tuple(p[:10] for p in stored.parents if p[:10] in self._places)
         self.selector.used(parents)
+        id_, said = program.id, "" if verdict.outcome == "ok" else verdict.message
         candidate = Kept.of(
             self.archive,
             self.run,
-            id=program.id,
-            idea=program.idea,
+            id=id_,
+            idea=sys.intern(program.idea),
             agent=sys.intern(stored.agent),
             outcome=sys.intern(verdict.outcome),
             gain=verdict.gain,
@@ -143,7 +144,7 @@ class Story:
             round=stored.round,
             slot=stored.slot,
             parents=parents,
-            message=verdict.message,
+            message=sys.intern(said),
             line=verdict.line,
             where=verdict.where,
             class_name=program.class_name,
@@ -151,7 +152,7 @@ class Story:
             _confirmed=confirmed,
         )
         if program.hash:
-            self._places.setdefault(program.id, len(self.candidates))
+            self._places.setdefault(id_, len(self.candidates))
         self.candidates.append(candidate)
         return candidate
 
