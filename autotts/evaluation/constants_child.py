@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import ast
 import json
-import warnings
 from collections.abc import Iterator
 from itertools import accumulate
 
-from autotts.errors import PolicyViolation
 from autotts.evaluation.wire import LITERAL, MAX_LITERALS
 from autotts.sandbox import Channel
-from autotts.sandbox.policy import MAX_SOURCE
+from autotts.sandbox.parsing import in_words
 
 __all__ = ["main"]
 
@@ -30,25 +28,16 @@ def _places(source: str) -> list[tuple[int, int]]:
         """Characters before a place that the parser gives in bytes of a line."""
         return starts[line - 1] + len(lines[line - 1].encode()[:column].decode())
 
+    with in_words(source):
+        tree = ast.parse(source)
     found = []
-    for node in _numbers(_parsed(source)):
+    for node in _numbers(tree):
         assert node.end_lineno is not None
         assert node.end_col_offset is not None
         start, end = place(node.lineno, node.col_offset), place(node.end_lineno, node.end_col_offset)
         if LITERAL.fullmatch(source, start, end) and 0 < float(source[start:end]) < float("inf"):
             found.append((start, end))
     return sorted(found)[:MAX_LITERALS]
-
-
-def _parsed(source: str) -> ast.Module:
-    if len(source) > MAX_SOURCE:
-        raise PolicyViolation(f"the program has {len(source)} characters, at most {MAX_SOURCE} are read; shorten it")
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return ast.parse(source)
-    except SyntaxError as error:
-        raise PolicyViolation(f"syntax error: {error.msg}; write valid Python", error.lineno) from None
 
 
 def _numbers(tree: ast.Module) -> Iterator[ast.Constant]:

@@ -7,16 +7,19 @@ import re
 __all__ = ["simplicity"]
 
 # The host never parses a program's source, for parsers have bombs. Constants are found by their shape, in one pass of
-# one expression; possessive repeats and alternatives that begin with different characters keep it linear. What it reads
-# has been compiled in the jail before, so strings are closed and lines are joined as the language wants.
+# one expression. It is linear because nothing in it can fail far on: alternatives begin with different characters, and
+# a string that is not closed ends with its line or with the source. (Possessive repeats would say so too, but those of
+# groups go wrong before Python 3.11.5.)
 _WORDS = re.compile(
     r"""
-      (?P<blank> \s++ | \\\n | \#[^\n]*+ )
-    | (?P<text> [rbfuRBFU]{0,2}+ (?:
-        \"{3} (?: [^\\"] | \\. | "(?!"") )*+ \"{3} | '{3} (?: [^\\'] | \\. | '(?!'') )*+ '{3}
-        | " (?: [^\\"\n] | \\. )*+ " | ' (?: [^\\'\n] | \\. )*+ ' ) )
-    | (?P<name> [^\W\d]\w*+ )
-    | (?P<number> (?: \d | \.\d ) (?: [eE][+-]\d | [\w.] )*+ )
+      (?P<blank> \s+ | \\\n | \#[^\n]* )
+    | (?P<text> [rbfuRBFU]{0,2} (?:
+        \"{3} [^\\"]* (?: (?: \\. | "(?!"") ) [^\\"]* )* (?: \"{3} | \\?\Z )
+      | '{3} [^\\']* (?: (?: \\. | '(?!'') ) [^\\']* )* (?: '{3} | \\?\Z )
+      | " [^\\"\n]* (?: \\. [^\\"\n]* )* (?: " | (?=\n) | \\?\Z )
+      | ' [^\\'\n]* (?: \\. [^\\'\n]* )* (?: ' | (?=\n) | \\?\Z ) ) )
+    | (?P<name> [^\W\d]\w* )
+    | (?P<number> (?: \d | \.\d ) (?: [eE][+-]\d | [\w.] )* )
     | (?P<sign> . )
     """,
     re.VERBOSE | re.DOTALL,

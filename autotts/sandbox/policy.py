@@ -12,7 +12,6 @@ from __future__ import annotations
 import __future__
 
 import ast
-import warnings
 from types import CodeType
 from typing import Any, TypeVar
 
@@ -21,6 +20,7 @@ from RestrictedPython.transformer import RestrictingNodeTransformer
 from autotts.errors import PolicyViolation
 from autotts.sandbox.facts import Facts
 from autotts.sandbox.fingerprint import fingerprint
+from autotts.sandbox.parsing import MAX_SOURCE, in_words
 from autotts.sandbox.rules import (
     ADVICE,
     CLASS_NAMES,
@@ -36,9 +36,6 @@ __all__ = ["FILENAME", "MAX_SOURCE", "compile_program", "compile_with_fingerprin
 
 FILENAME = "<program>"
 """The file name that programs are compiled under, by which their lines are found."""
-
-MAX_SOURCE = 200_000
-"""Characters of a program."""
 
 _MARKERS = {"ClassVar": "_ClassVar_", "InitVar": "_InitVar_", "KW_ONLY": "_KW_ONLY_"}
 """Annotations that dataclasses act upon → the global that stands for them."""
@@ -365,25 +362,15 @@ def compile_with_fingerprint(
     Raises:
         PolicyViolation: see `compile_program`.
     """
-    if len(source) > MAX_SOURCE:
-        raise PolicyViolation(f"the program has {len(source)} characters, at most {MAX_SOURCE} are read; shorten it")
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # a doubtful escape sequence is no reason to refuse
-            tree = ast.parse(source, filename)
-            tree = _without_script(tree) if drop_script else tree
-            policy = _Policy(Facts(tree))
-            checked: ast.Module = policy.visit(tree)
-            if policy.findings:
-                raise _violation(sorted(set(policy.findings)))
-            code = compile(checked, filename, "exec", dont_inherit=True, optimize=0)
-            return code, fingerprint(checked)
-    except SyntaxError as error:
-        raise PolicyViolation(f"syntax error: {error.msg}; write valid Python", error.lineno) from None
-    except (RecursionError, MemoryError):
-        raise PolicyViolation("the program is nested too deeply to compile; write it flatter") from None
-    except ValueError as error:
-        raise PolicyViolation(f"the program does not compile: {error}; write plain text") from None
+    with in_words(source):
+        tree = ast.parse(source, filename)
+        tree = _without_script(tree) if drop_script else tree
+        policy = _Policy(Facts(tree))
+        checked: ast.Module = policy.visit(tree)
+        if policy.findings:
+            raise _violation(sorted(set(policy.findings)))
+        code = compile(checked, filename, "exec", dont_inherit=True, optimize=0)
+        return code, fingerprint(checked)
 
 
 def _violation(findings: list[tuple[int, str]]) -> PolicyViolation:

@@ -132,6 +132,8 @@ class Sandbox:
         try:
             send_request(self._control, request, fds)
         except OSError as error:
+            if isinstance(error, ConnectionError):
+                self._stop()  # it may be dying, and not dead yet: the next child must not be asked of it
             raise SandboxError(f"the fork server is gone ({error})") from error
 
     def _kill(self, number: int) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import json
 import math
-import warnings
 from array import array
 from collections.abc import Callable, Iterator
 from itertools import groupby
@@ -16,7 +15,7 @@ from autotts.errors import Crashed, PolicyViolation
 from autotts.evaluation.wire import unpack_tables
 from autotts.replay.source import branch_order
 from autotts.sandbox import Channel, Importer, compile_program
-from autotts.sandbox.policy import MAX_SOURCE
+from autotts.sandbox.parsing import in_words
 from autotts.traces._view import State, states_of
 
 __all__ = ["main"]
@@ -83,13 +82,10 @@ def _feature(source: str, kind: str) -> Callable[..., Any]:
 
 
 def _is_expression(source: str) -> bool:
-    if len(source) > MAX_SOURCE:
-        return False
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with in_words(source):
             ast.parse(f"({source}\n)", mode="eval")
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
+    except PolicyViolation:
         return False  # whatever is wrong with it, compiling it says so
     return True
 
