@@ -1,6 +1,7 @@
 """Everything that was proposed, what became of it, and the front: records, store, Pareto fronts, selection."""
 
 from autotts.archive.integrity import Fault
+from autotts.archive.overview import RunCounts
 from autotts.archive.pareto import (
     Point,
     Stretch,
@@ -43,6 +44,7 @@ __all__ = [
     "Program",
     "Proposal",
     "Run",
+    "RunCounts",
     "Stretch",
     "Verdict",
     "as_stored",

@@ -16,6 +16,7 @@ import sqlalchemy as sa
 from autotts.archive import rows
 from autotts.archive.database import CLOCK, next_number, now
 from autotts.archive.integrity import Integrity
+from autotts.archive.overview import Overview
 from autotts.archive.pareto import Point, front
 from autotts.archive.records import Added, Evaluation, LedgerEntry, Listed, Program, Proposal, Run, Verdict
 from autotts.archive.schema import ArchiveError, tables
@@ -28,7 +29,7 @@ _ADDED = tables.program.c.agent > ""  # a range of the index, which `!=` is not
 _HOW_MANY = sa.func.count().label("how_many")
 
 
-class Archive(Transfers, Integrity):
+class Archive(Transfers, Integrity, Overview):
     """An archive at a path (SQLite) or a database URL. Usable from many threads; a context manager.
 
     Args:

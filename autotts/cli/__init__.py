@@ -20,6 +20,7 @@ __all__ = ["main"]
 _COMMANDS = {
     "add": "autotts.cli.programs:add",
     "archive": "autotts.cli.archives:archive",
+    "browse": "autotts.cli.browse:browse",
     "calibrate": "autotts.cli.calibrate:calibrate",
     "champion": "autotts.cli.champion:champion",
     "check": "autotts.cli.programs:check",

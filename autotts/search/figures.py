@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import takewhile
 
 import numpy as np
 
@@ -59,8 +60,9 @@ class Figures:
     @cached_property
     def baselines(self) -> dict[str, str]:
         """Hash of each confirmed baseline by its name."""
-        first = [row.hash for row in self.confirmed.values() if row.agent == "baseline"]
-        found = [program for hash in first if hash and (program := self.archive.program(hash))]
+        first = takewhile(lambda row: row.round == 0, self.archive.listing(self.run.name))  # not all of a long run
+        confirmed = [row for row in first if row.agent == "baseline" and row.outcome == "ok" and row.stage == "confirm"]
+        found = [program for row in confirmed if row.hash and (program := self.archive.program(row.hash))]
         return {program.name: program.hash for program in found}
 
     @cached_property
