@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.browsing import make_archive
 from tests.databases import Server, binaries
 
 SHARED = Path(os.environ.get("AUTOTTS_SHARED", Path(__file__).resolve().parents[2] / "shared")) / "data"
@@ -19,6 +20,12 @@ def recorded() -> Path:
     if not (SHARED / "replay").is_dir():
         pytest.skip(f"no recorded environments at {SHARED} (set AUTOTTS_SHARED to the folder that holds data/)")
     return SHARED
+
+
+@pytest.fixture(scope="session")
+def browsed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The archive of a small run that is done; only to be read."""
+    return make_archive(tmp_path_factory.mktemp("browsed"))
 
 
 @pytest.fixture(scope="session")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from importlib import import_module
@@ -42,6 +43,10 @@ def _view(name: str) -> Screen[None]:
     return made
 
 
+OFTEN = 0.4
+"""Seconds between two drawings while a long run is read."""
+
+
 class Browser(App[None]):
     """Browse an archive; `desk` is what it reads from.
 
@@ -75,6 +80,7 @@ class Browser(App[None]):
         self.played: tuple[str, ...] = ()
         self.trouble = ""
         self.loading = False
+        self._shown = 0.0
         self._wake = threading.Event()
 
     def on_mount(self) -> None:
@@ -91,7 +97,7 @@ class Browser(App[None]):
 
     def _follow(self) -> None:
         """Read what is new, again and again; in a thread."""
-        worker, told = get_current_worker(), -1
+        worker = get_current_worker()
         while not worker.is_cancelled and self.is_running:
             news, counts, trouble = None, None, ""
             try:
@@ -103,7 +109,6 @@ class Browser(App[None]):
             if worker.is_cancelled or not self.is_running:
                 return
             self.call_from_thread(self._take, news, counts, trouble)
-            told += 1
             if news is None or not news.more:
                 self._wake.wait(PAUSE)
                 self._wake.clear()
@@ -127,7 +132,9 @@ class Browser(App[None]):
                 self.look_at(counts[-1].name)
         if news is not None and news.run == self.run_name:
             changed |= self._take_in(news)
-        if changed and isinstance(self.screen, View):
+        # While a long run is read, sorting it anew for every page would take longer than reading it.
+        if changed and isinstance(self.screen, View) and not (self.loading and time.monotonic() < self._shown + OFTEN):
+            self._shown = time.monotonic()
             self.screen.draw_bar()
             self.screen.show_status()
             self.screen.on_news()
@@ -157,6 +164,7 @@ class Browser(App[None]):
         self.run_name, self.columns, self.front = run, ProgramColumns(), []
         self.compared = self.played = ()
         self.loading = True
+        self._shown = 0.0
         self._wake.set()
         if isinstance(self.screen, View):
             self.screen.draw_bar()

@@ -48,7 +48,7 @@ FIELDS = (
     Field("se", "± se", 6, True, 2),
     Field("idea", "idea, or what was wrong", 44),
     Field("agent", "agent", 12),
-    Field("round", "round", 5, True),
+    Field("round", "round", 6, True),
     Field("slot", "slot", 4, True),
     Field("outcome", "outcome", 12),
     Field("stage", "stage", 9),
@@ -203,4 +203,7 @@ _BY_NAME = {f.name: f for f in FIELDS}
 
 
 def _shown(figure: float, field: Field) -> str:
-    return "–" if math.isnan(figure) else f"{figure:,.{field.digits}f}" if field.name != "gain" else f"{figure:+.2f}"
+    if math.isnan(figure):
+        return "–"
+    form = {"gain": "+.2f", "round": ".0f", "slot": ".0f"}.get(field.name, f",.{field.digits}f")
+    return format(figure, form)

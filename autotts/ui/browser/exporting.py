@@ -69,7 +69,7 @@ class ExportDialog(ModalScreen[None]):
         with Vertical() as box:
             box.border_title = "Export to a file"
             yield Label(kinds)
-            yield Input(self._suggested(), compact=True)
+            yield Input(self._suggested(), compact=True, select_on_focus=False)
             yield Label("", id="wrong")
             yield Label("Enter writes it, Escape closes")
 

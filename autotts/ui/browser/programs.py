@@ -118,7 +118,7 @@ class ProgramsView(View):
 
     def _place_of(self, rows: ProgramRows, key: str) -> int | None:
         """Where a proposal is now."""
-        round_, slot = (int(part) for part in key.replace(",", "").split("."))
+        round_, slot = (int(part) for part in key.split("."))
         columns = rows.columns
         rounds, slots = np.asarray(columns.column("round")), np.asarray(columns.column("slot"))
         there = (rounds == round_) & (slots == slot)

@@ -1,0 +1,225 @@
+"""The browser: runs and programs, by keys, on a real archive."""
+
+from __future__ import annotations
+
+import csv
+import json
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from autotts.archive import Archive
+from autotts.ui.browser.grid import Grid
+from autotts.ui.browser.programs import ProgramsView
+from autotts.ui.browser.view import Bar, Status
+from tests.browsing import SIZES, browsing, settled
+
+pytestmark = pytest.mark.asyncio
+
+
+def programs(app: Any) -> ProgramsView:
+    assert isinstance(app.screen, ProgramsView)
+    return app.screen
+
+
+def column(view: ProgramsView, name: str) -> list[Any]:
+    exported = view.exported()
+    k = exported.columns.index(name)
+    return [row[k] for row in exported.rows]
+
+
+def status(app: Any) -> str:
+    return str(app.screen.query_one(Status).render())
+
+
+async def test_opens_on_the_programs_of_a_run_sorted_by_gain(browsed: Path) -> None:
+    with Archive(browsed) as archive:
+        rows = list(archive.listing("run-1"))
+    async with browsing(browsed) as (app, _):
+        view = programs(app)
+        gains = [g for g in column(view, "gain") if g is not None]
+        assert gains == sorted(gains, reverse=True)
+        assert sorted(column(view, "id")) == sorted(row.id or "" for row in rows)
+        assert "run-1 (done)" in str(view.query_one(Bar).render())
+
+
+async def test_the_front_is_marked_in_words_and_is_that_of_the_archive(browsed: Path) -> None:
+    with Archive(browsed) as archive:
+        holders = {point.id for point in archive.front("run-1")}
+    async with browsing(browsed, SIZES[1], "run-1", "slash", *"front", "enter") as (app, _):
+        assert {row[0] for row in programs(app).exported().rows} == holders
+
+
+async def test_a_filter_that_cannot_be_read_says_why_and_changes_nothing(browsed: Path) -> None:
+    async with browsing(browsed, SIZES[1], "run-1", "slash", *"gane>1") as (app, pilot):
+        assert "no column gane" in status(app)
+        await pilot.press("escape")
+        await settled(pilot)
+        assert "no column" not in status(app)
+
+
+async def test_keys_sort_and_turn_the_order_round(browsed: Path) -> None:
+    async with browsing(browsed, SIZES[1], "run-1", "s", *["down"] * 3, "enter") as (app, pilot):
+        agents = column(programs(app), "agent")
+        assert agents == sorted(agents, key=str.casefold)
+        await pilot.press("r")
+        await settled(pilot)
+        assert column(programs(app), "agent") == sorted(agents, key=str.casefold, reverse=True)
+
+
+async def test_marks_stay_with_their_programs_when_sorted(browsed: Path) -> None:
+    async with browsing(browsed, SIZES[1], "run-1", "space", "space") as (app, pilot):
+        view = programs(app)
+        marked = view.marked()
+        assert len(marked) == 2
+        await pilot.press("s", "home", "enter")
+        await settled(pilot)
+        assert view.marked() == marked
+        await pilot.press("u")
+        assert not view.marked()
+
+
+async def test_exports_what_is_on_the_screen(browsed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    async with browsing(browsed, SIZES[1], "run-1", "e", "enter", "e", *["backspace"] * 3, *"json", "enter") as (
+        app,
+        pilot,
+    ):
+        shown = column(programs(app), "id")
+        await pilot.press("e", *["backspace"] * 3, *"svg", "enter")
+        await settled(pilot)
+    with (tmp_path / "run-1-programs.csv").open() as file:
+        assert [row["id"] for row in csv.DictReader(file)] == shown
+    assert [row["id"] for row in json.loads((tmp_path / "run-1-programs-2.json").read_text())] == shown
+    assert (tmp_path / "run-1-programs-2.svg").read_text().startswith("<svg")
+    assert not list(tmp_path.glob(".*"))
+
+
+async def test_an_export_does_not_replace_a_file(
+    browsed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    async with browsing(browsed, SIZES[1], "run-1", "e") as (app, pilot):
+        (tmp_path / "run-1-programs.csv").write_text("mine")
+        await pilot.press("enter")
+        await settled(pilot)
+        assert "exists already" in str(app.screen.query_one("#wrong").render())
+    assert (tmp_path / "run-1-programs.csv").read_text() == "mine"
+
+
+async def test_follows_a_run_that_goes_on(browsed: Path, tmp_path: Path) -> None:
+    path = tmp_path / "growing.db"
+    with Archive(browsed) as whole:
+        lines = list(whole.export_lines("run-1"))
+    with Archive(path) as growing:
+        growing.import_lines((line.encode() + b"\n" for line in lines), "there")
+        last = growing.last_slot("run-1")
+        proposal = growing.proposal("run-1", *last)
+        assert proposal is not None
+        async with browsing(path) as (app, pilot):
+            before = len(app.columns)
+            verdict = proposal.verdict
+            assert verdict is not None
+            later = {"run": "run-1", "round": last[0] + 1, "slot": 0}
+            from dataclasses import replace
+
+            growing.add_proposal(replace(proposal, **later, verdict=None))
+            await waited(pilot, lambda: len(app.columns) == before + 1)
+            assert app.columns.text("outcome", before) == "undecided"
+            growing.commit_slot(*later.values(), verdict)
+            await waited(pilot, lambda: app.columns.text("outcome", before) == verdict.outcome)
+            assert len(app.columns) == before + 1
+
+
+async def waited(pilot: Any, holds: Any) -> None:
+    for _ in range(300):
+        await pilot.pause(0.02)
+        if holds():
+            return
+    raise AssertionError("it did not come to pass")
+
+
+def copy_of(browsed: Path, folder: Path) -> Path:
+    with sqlite3.connect(browsed) as source, sqlite3.connect(folder / "copy.db") as copy:
+        source.backup(copy)
+    return folder / "copy.db"
+
+
+async def test_a_deleted_archive_is_said_and_what_was_read_stays(browsed: Path, tmp_path: Path) -> None:
+    path = copy_of(browsed, tmp_path)
+    async with browsing(path) as (app, pilot):
+        known = len(app.columns)
+        path.unlink()
+        await waited(pilot, lambda: "the archive is gone" in status(app))
+        assert len(app.columns) == known
+        await pilot.press("1", "2", "down", "s", "escape")
+        await settled(pilot)
+        assert "the archive is gone" in status(app)
+
+
+async def test_a_locked_archive_is_waited_for_and_said(browsed: Path, tmp_path: Path) -> None:
+    path = copy_of(browsed, tmp_path)
+    blocker = sqlite3.connect(path, isolation_level=None)
+    blocker.execute("PRAGMA journal_mode=DELETE")  # with a write-ahead log nobody can keep readers out
+    async with browsing(path) as (app, pilot):
+        known = len(app.columns)
+        blocker.execute("BEGIN EXCLUSIVE")
+        try:
+            await waited(pilot, lambda: "another process has been writing" in status(app))
+            assert len(app.columns) == known
+            await pilot.press("1", "2", "down", "r")
+            await settled(pilot)
+        finally:
+            blocker.execute("ROLLBACK")
+            blocker.close()
+        await waited(pilot, lambda: not app.trouble)
+        assert "another process" not in status(app)
+
+
+async def test_every_view_opens_at_every_size(browsed: Path) -> None:
+    for size in SIZES:
+        async with browsing(browsed, size, None, "1", "2", "3", "4", "5", "question_mark", "escape", "t") as (app, _):
+            assert app.is_running
+            assert isinstance(app.screen.query_one(Bar), Bar)
+
+
+async def test_a_grid_of_any_length_draws_only_what_is_seen() -> None:
+    from textual.app import App, ComposeResult
+
+    from autotts.ui.browser.grid import Column
+
+    drawn: list[int] = []
+
+    class Many:
+        def __len__(self) -> int:
+            return 1_000_000
+
+        def key(self, row: int) -> str:
+            return str(row)
+
+        def cells(self, row: int) -> list[str]:
+            drawn.append(row)
+            return [f"row {row}", "x" * 60]
+
+        def tone(self, row: int) -> str:
+            return ""
+
+    class Host(App[None]):
+        def compose(self) -> ComposeResult:
+            yield Grid([Column("a", "a", 12), Column("b", "b", 40)])
+
+    app = Host()
+    async with app.run_test(size=(40, 10)) as pilot:
+        grid = app.query_one(Grid)
+        grid.show(Many())
+        grid.focus()
+        await pilot.press("end")
+        await pilot.pause()
+        assert grid.key == "999999"
+        assert 999_999 in drawn
+        assert len(drawn) < 200
+        await pilot.press("home", "pagedown", "right")
+        await pilot.pause()
+        assert grid.cursor == 8
