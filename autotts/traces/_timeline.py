@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from autotts.errors import InputError
 from autotts.evaluation import EpisodeTrace, Evaluator, Program, Protocol
-from autotts.replay import UNPARSED, Environment, TableSource
-from autotts.replay.episode import OP_ADVANCE, OP_FINISH, OP_OPEN, OP_PROBE, OP_PRUNE
-from autotts.replay.source import UNPARSED_ID
+from autotts.replay import Environment
+from autotts.replay.episode import OP_ADVANCE, OP_PRUNE
 from autotts.traces._failures import kind_of, may_be_told
 from autotts.traces._table import Evidence
-from autotts.traces._walk import NOTHING, Recorded, Walk, questions_of, walk
+from autotts.traces._walk import NOTHING, WORDS, Labels, Recorded, Replay, Walk, recorded_of, walk
 
 __all__ = ["episode", "timeline"]
 
@@ -21,8 +19,6 @@ COLUMNS = 32
 
 NOTES = 40
 """Notes that are shown."""
-
-_WORDS = {OP_OPEN: "open", OP_ADVANCE: "step", OP_FINISH: "end", OP_PROBE: "look", OP_PRUNE: "prune"}
 
 
 def episode(
@@ -63,9 +59,9 @@ def timeline(trace: EpisodeTrace, environment: Environment) -> Evidence:
     Nothing in it says which answer is right: that an episode was right is not told, and how it failed only where that
     leaves the right answer open.
     """
-    recorded = questions_of([environment])[0][trace.question]
+    recorded = recorded_of(environment, trace.question)
     walked = walk(trace, recorded)
-    label = _Labels(trace)
+    label = Labels(trace)
     columns = _squeezed(_merged(_columns(trace, recorded, label)))
     where = f"{environment.name}, question {trace.question + 1}, seed {trace.seed}, β={trace.beta:g}"
     title = f"{where}{_verdict(walked)}. {_ending(trace, label)}"
@@ -79,23 +75,12 @@ _LEGEND = (
 )
 
 
-class _Labels:
-    """The labels by which the program knows the answers."""
-
-    def __init__(self, trace: EpisodeTrace) -> None:
-        self._names = {number: f"a{k}" for k, number in enumerate(trace.seen)}
-        self._names |= {UNPARSED_ID: UNPARSED, NOTHING: "–"}
-
-    def __call__(self, answer: int) -> str:
-        return self._names.get(answer, "?")
-
-
 def _verdict(walked: Walk) -> str:
     """The kind of failure where it leaves open which answer is right; of all others nothing is said."""
     return f": {kind_of(walked)}" if not walked.right and may_be_told(walked) else ""
 
 
-def _ending(trace: EpisodeTrace, label: _Labels) -> str:
+def _ending(trace: EpisodeTrace, label: Labels) -> str:
     what = "None" if trace.answer == NOTHING else label(trace.answer)
     line = f" at line {trace.line}" if trace.line else ""
     return f"Returned {what}{line} after {len(trace.actions)} waves, {trace.tokens:,} tokens"
@@ -118,27 +103,19 @@ class _Column:
     cells: dict[int, str]
 
 
-def _columns(trace: EpisodeTrace, recorded: Recorded, label: _Labels) -> list[_Column]:
+def _columns(trace: EpisodeTrace, recorded: Recorded, label: Labels) -> list[_Column]:
     """A column a wave."""
-    environment = recorded.environment
-    source = TableSource(recorded.table, trace.seed, environment.interval, environment.max_branches)
+    replay = Replay(trace, recorded)
     columns = []
-    for k, (op, branches, line) in enumerate(trace.actions, 1):
-        ended: Sequence[int] = ()
-        if op == OP_OPEN:
-            ended = source.open(branches[0], len(branches))[2]
-        elif op == OP_ADVANCE:
-            ended = source.advance(branches)[2]
-        elif op == OP_FINISH:
-            ended = source.finish(branches)[2]
-        if op == OP_PRUNE:
-            cells = dict.fromkeys(branches, "x")
+    for k, (action, answers) in enumerate(replay.waves(), 1):
+        ended = replay.ended(action)
+        if action.op == OP_PRUNE:
+            cells = dict.fromkeys(action.branches, "x")
         else:
             # Where looking costs, only what was bought is shown.
-            blind = bool(environment.kappa_probe) and op != OP_PROBE
-            shown = ["?" if blind else label(answer) for answer in source.probe(branches)]
-            cells = {i: text + "|" * (i in ended) for i, text in zip(branches, shown, strict=True)}
-        columns.append(_Column(k, k, op, line, cells))
+            shown = ["?"] * len(action.branches) if answers is None else map(label, answers)
+            cells = {i: text + "|" * (i in ended) for i, text in zip(action.branches, shown, strict=True)}
+        columns.append(_Column(k, k, action.op, action.line, cells))
     return columns
 
 
@@ -169,7 +146,7 @@ def _squeezed(columns: list[_Column]) -> list[_Column]:
     return squeezed
 
 
-def _drawn(columns: list[_Column], walked: Walk, label: _Labels) -> str:
+def _drawn(columns: list[_Column], walked: Walk, label: Labels) -> str:
     """The grid as text."""
     heads: list[list[str]] = [["wave"], ["action"], ["line"], ["leader"], ["tokens"]]
     rows = [[f"branch {i}"] for i in range(len(walked.depths))]
@@ -181,7 +158,7 @@ def _drawn(columns: list[_Column], walked: Walk, label: _Labels) -> str:
         line = str(column.line) if column.line else "…"
         leader = label(walked.leaders[column.last])
         tokens = f"{walked.tokens[column.last] / 1000:.1f}"
-        for head, text in zip(heads, (span, _WORDS.get(column.op, "…"), line, leader, tokens), strict=True):
+        for head, text in zip(heads, (span, WORDS.get(column.op, "…"), line, leader, tokens), strict=True):
             head.append(text)
         opened |= column.cells.keys()
         for i, row in enumerate(rows):

@@ -6,21 +6,24 @@ Host side only: here the gold is known. What the instruments make of it is aggre
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 from autotts.evaluation import EpisodeTrace, clusters_of
-from autotts.evaluation.tracing import act
-from autotts.replay import Environment, Episode, TableSource, table_of
-from autotts.replay.episode import OP_OPEN, OP_PROBE, OP_PRUNE
+from autotts.evaluation.tracing import Action, act
+from autotts.replay import UNPARSED, Environment, Episode, TableSource, table_of
+from autotts.replay.episode import OP_ADVANCE, OP_FINISH, OP_OPEN, OP_PROBE, OP_PRUNE
 from autotts.replay.source import UNPARSED_ID, Table, branch_order
 from autotts.toolkit import vote
 
-__all__ = ["NOTHING", "Recorded", "Walk", "questions_of", "walk"]
+__all__ = ["NOTHING", "WORDS", "Labels", "Recorded", "Replay", "Votes", "Walk", "questions_of", "recorded_of", "walk"]
 
 NOTHING = -1
 """Where an answer's id is due: no answer."""
+
+WORDS = {OP_OPEN: "open", OP_ADVANCE: "step", OP_FINISH: "end", OP_PROBE: "look", OP_PRUNE: "prune"}
+"""What actions are called where there is little room."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,6 +69,54 @@ def questions_of(environments: Sequence[Environment]) -> list[list[Recorded]]:
         ]
         for e, environment in enumerate(environments)
     ]
+
+
+def recorded_of(environment: Environment, question: int) -> Recorded:
+    """One question, by its place; its cluster is that among the questions of its environment."""
+    cluster = int(clusters_of([environment])[0, question])
+    return Recorded(environment, *table_of(environment.questions[question]), cluster)
+
+
+class Labels:
+    """The labels by which a program knows the answers of an episode."""
+
+    def __init__(self, trace: EpisodeTrace) -> None:
+        self.names = {number: f"a{k}" for k, number in enumerate(trace.seen)}
+        self.names |= {UNPARSED_ID: UNPARSED, NOTHING: "–"}
+
+    def __call__(self, answer: int) -> str:
+        """An answer's label; "?" for one that the program has not seen."""
+        return self.names.get(answer, "?")
+
+
+class Replay:
+    """A trace, played once more.
+
+    Attributes:
+        episode, source: as they are after the last wave that was taken.
+    """
+
+    def __init__(self, trace: EpisodeTrace, recorded: Recorded) -> None:
+        environment = recorded.environment
+        self._actions, self._free = trace.actions, not environment.kappa_probe
+        self.source = TableSource(recorded.table, trace.seed, environment.interval, environment.max_branches)
+        self.episode = Episode(self.source, environment.interval, environment.kappa_probe)
+
+    def waves(self) -> Iterator[tuple[Action, Sequence[int] | None]]:
+        """Each action when it was taken, with the answer that each member shows; None where that is not known.
+
+        Known is what was paid for where looking is free, what was probed where it is not.
+        """
+        for action in self._actions:
+            act(self.episode, action.op, action.branches)
+            known = action.op == OP_PROBE or (self._free and action.op != OP_PRUNE)
+            yield action, self.source.probe(action.branches) if known else None
+
+    def ended(self, action: Action) -> list[int]:
+        """Members that finished in the action that was just taken."""
+        if action.op in (OP_PROBE, OP_PRUNE):
+            return []
+        return [i for i in action.branches if self.episode.is_finished(i)]
 
 
 @dataclass(frozen=True, eq=False)
@@ -163,37 +214,37 @@ def leader_of(votes: list[int]) -> int:
 
 def walk(trace: EpisodeTrace, recorded: Recorded) -> Walk:
     """Walk through a trace."""
-    environment = recorded.environment
-    free = not environment.kappa_probe
-    source = TableSource(recorded.table, trace.seed, environment.interval, environment.max_branches)
-    episode = Episode(source, environment.interval, environment.kappa_probe)
-    votes = _Votes()
+    replay, votes = Replay(trace, recorded), Votes()
     tokens, leaders, pruned = [0], [NOTHING], {}
-    for k, (op, branches, _) in enumerate(trace.actions):
-        members = act(episode, op, branches)
-        if op == OP_OPEN:
-            votes.latest += [NOTHING] * len(members)
-        if op == OP_PRUNE:
-            pruned.update(dict.fromkeys(members, k))
-        elif free or op == OP_PROBE:
-            votes.cast(members, source.probe(members))
-        tokens.append(episode.tokens)
+    for k, (action, shown) in enumerate(replay.waves()):
+        if action.op == OP_PRUNE:
+            pruned.update(dict.fromkeys(action.branches, k))
+        votes.cast(action, shown)
+        tokens.append(replay.episode.tokens)
         leaders.append(votes.leader())
-    depths, finished = tuple(source.depths), tuple(episode.finished_branches)
+    depths, finished = tuple(replay.source.depths), tuple(replay.episode.finished_branches)
     return Walk(trace, recorded, tuple(tokens), tuple(leaders), tuple(votes.latest), depths, finished, pruned)
 
 
-class _Votes:
-    """One vote for each opened branch, counted as they change."""
+class Votes:
+    """One vote for each opened branch, counted as they change.
+
+    Attributes:
+        latest: the vote of each, `NOTHING` where it has none.
+    """
 
     def __init__(self) -> None:
         self.latest: list[int] = []
         self._counts: Counter[int] = Counter()
 
-    def cast(self, branches: Sequence[int], answers: Sequence[int]) -> None:
-        """Branches show answers; one that does not parse leaves the vote as it was."""
+    def cast(self, action: Action, shown: Sequence[int] | None) -> None:
+        """The members of a wave show answers; one that does not parse leaves the vote as it was."""
         latest, counts = self.latest, self._counts
-        for i, answer in zip(branches, answers, strict=True):
+        if action.op == OP_OPEN:
+            latest += [NOTHING] * len(action.branches)
+        if shown is None:
+            return
+        for i, answer in zip(action.branches, shown, strict=True):
             before = latest[i]
             if answer not in (UNPARSED_ID, before):
                 latest[i] = answer
