@@ -6,17 +6,24 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import takewhile
+from typing import Literal
 
 import numpy as np
+import numpy.typing as npt
 
-from autotts.archive import Archive, Listed, Point, Run
+from autotts.archive import Archive, Evaluation, Listed, Point, Run
 from autotts.errors import InputError
 from autotts.evaluation.curve import numbered, scores_of
 from autotts.evaluation.statistics import Scores, mean_curve
 from autotts.search.config import Config
 from autotts.search.standing import REFERENCE
 
-__all__ = ["Figures"]
+__all__ = ["Figures", "Source"]
+
+Ints = npt.NDArray[np.int64]
+
+Source = Literal["confirm", "screen"]
+"""Which of a program's evaluations: on all episodes of the run, or on those that screening plays."""
 
 
 @dataclass(frozen=True)
@@ -79,16 +86,42 @@ class Figures:
             )
         return self.scores(self.baselines[REFERENCE])
 
+    @cached_property
+    def clusters(self) -> Ints:
+        """The number of each question, shape (E, Q), −1 as padding."""
+        return numbered([ref.clusters for ref in self.run.environments])
+
+    def evaluations(self, program: str, source: Source) -> list[Evaluation]:
+        """What a program did in each environment; empty where that is not known of every one.
+
+        Args:
+            program: hash.
+            source: its confirming evaluation, or its screening one.
+        """
+        protocol = self.config.protocol if source == "confirm" else self.config.screen_protocol
+        hashes = [ref.hash for ref in self.run.environments]
+        kept = self.archive.get_evaluations(program, hashes, protocol.hash, source)
+        return [kept[hash] for hash in hashes] if len(kept) == len(set(hashes)) else []
+
     def scores(self, program: str) -> Scores:
         """A confirmed program's scores, from its sums over seeds.
 
         Args:
             program: hash.
+
+        Raises:
+            InputError: it was not confirmed in this run.
         """
-        hashes = [ref.hash for ref in self.run.environments]
-        kept = self.archive.get_evaluations(program, hashes, self.config.protocol.hash, "confirm")
-        clusters = numbered([ref.clusters for ref in self.run.environments])
-        return scores_of([kept[hash] for hash in hashes], clusters, np.asarray(self.units))
+        kept = self.evaluations(program, "confirm")
+        if not kept:
+            raise InputError(
+                f"{program[:10]}: not confirmed in {self.run.name}; `autotts list --run {self.run.name}` shows what is"
+            )
+        return self.scores_of(kept)
+
+    def scores_of(self, evaluations: Sequence[Evaluation]) -> Scores:
+        """Scores from sums over seeds, one an environment."""
+        return scores_of(evaluations, self.clusters, np.asarray(self.units))
 
     def all_scores(self, programs: Sequence[str]) -> Iterator[Scores]:
         """Scores of many programs, one in memory at a time."""
