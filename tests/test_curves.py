@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,10 +13,12 @@ import pytest
 from autotts.archive import Archive, Evaluation, Program, Proposal, Verdict
 from autotts.errors import InputError
 from autotts.evaluation import Curve, Evaluator, shipped
-from autotts.evaluation.statistics import ci95_accuracy
+from autotts.evaluation.statistics import ci95_accuracy, gain_at_matched_tokens
 from autotts.search.curves import curves
 from autotts.search.figures import Figures
+from autotts.search.report import difference
 from autotts.search.runs import run_environments
+from autotts.search.side_by_side import Changed, SideBySide, side_by_side
 from tests.fake_runs import FakeRun
 
 
@@ -91,3 +95,100 @@ def screened(run: FakeRun, questions: int) -> None:
     run.archive.add_proposal(Proposal("run-1", 1, 0, "fake", "X = 5\n"))
     verdict = Verdict("ok", program="5" * 64, stage="screen", gain=-0.1, gain_se=0.01)
     run.archive.commit_slot("run-1", 1, 0, verdict, program=Program("5" * 64, "X = 5\n"), evaluations=made)
+
+
+# ---- side by side --------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Figures, str, str]]:
+    """A run of drawn figures, a better program, and one that spends more."""
+    with Archive(tmp_path_factory.mktemp("drawn") / "a.db") as archive:
+        run = FakeRun(archive, questions=60, environments=4)
+        better, dearer = run.add(1, 0, run.luck(0.2)), run.add(1, 1, run.luck(), 1.5 * run.tokens)
+        yield Figures(archive, archive.run("run-1")), better, dearer
+
+
+def test_gains_are_those_of_a_report(drawn: tuple[Figures, str, str]) -> None:
+    figures, better, dearer = drawn
+    found = side_by_side(figures, better, dearer)
+    ours, theirs, reference = figures.scores(better), figures.scores(dearer), figures.reference
+    assert found.gain == difference(ours, theirs, reference, figures.questions)
+    assert found.gain.gain > 0.1 and found.gain.p < 0.05
+    assert [name for name, _ in found.environments] == [ref.name for ref in figures.run.environments]
+    over = side_by_side(figures, better, figures.baselines["cmc"])
+    gain = gain_at_matched_tokens(ours, reference)
+    assert (over.gain.gain, over.gain.se) == pytest.approx((gain.value, gain.se))
+    assert [one.gain for _, one in over.environments] == pytest.approx(gain.by_environment.tolist())
+    assert (found.a, found.b) == (curves(figures, better), curves(figures, dearer))
+
+
+def test_the_other_way_round_every_gain_has_the_other_sign(drawn: tuple[Figures, str, str]) -> None:
+    figures, better, dearer = drawn
+    there, back = side_by_side(figures, better, dearer), side_by_side(figures, dearer, better)
+    pairs = [(there.gain, back.gain)]
+    pairs += [(one, other) for (_, one), (_, other) in zip(there.environments, back.environments, strict=True)]
+    for one, other in pairs:
+        assert (one.gain, one.se, one.p) == pytest.approx((-other.gain, other.se, other.p))
+        assert one.ci95 == pytest.approx((-other.ci95[1], -other.ci95[0]))
+    for mine, theirs in zip(there.questions, sorted(back.questions, key=order_of(there)), strict=True):
+        assert mine.question == theirs.question
+        assert mine.contribution == pytest.approx(-theirs.contribution, abs=1e-9)
+        for cell, other_cell in zip(mine.cells, theirs.cells, strict=True):
+            assert cell and other_cell
+            assert (cell.accuracy, cell.tokens) == (other_cell.accuracy[::-1], other_cell.tokens[::-1])
+            assert (cell.gain, cell.more_tokens) == (-other_cell.gain, -other_cell.more_tokens)
+
+
+def order_of(found: SideBySide) -> Callable[[Changed], int]:
+    places = {one.question: k for k, one in enumerate(found.questions)}
+    return lambda one: places[one.question]
+
+
+def test_questions_sum_to_the_gain_and_the_greatest_comes_first(drawn: tuple[Figures, str, str]) -> None:
+    figures, better, dearer = drawn
+    found = side_by_side(figures, better, dearer)
+    assert sorted(one.question for one in found.questions) == sorted(figures.questions)
+    shares = [abs(one.contribution) for one in found.questions]
+    assert shares == sorted(shares, reverse=True)
+    assert sum(one.contribution for one in found.questions) == pytest.approx(found.gain.gain, abs=1e-6)
+    same = side_by_side(figures, better, better)
+    assert {one.contribution for one in same.questions} == {0.0} and same.gain.gain == 0
+    assert {cell.gain for one in same.questions for cell in one.cells if cell} == {0.0}
+
+
+def test_matched_tokens_are_matched(drawn: tuple[Figures, str, str]) -> None:
+    """Two programs whose curves span the levels spend the same at them, over all questions."""
+    figures, better, _ = drawn
+    found = side_by_side(figures, better, figures.baselines["cmc"])
+    cells = [cell for one in found.questions for cell in one.cells if cell]
+    assert sum(cell.more_tokens for cell in cells) == pytest.approx(0, abs=1e-6 * sum(c.tokens[1] for c in cells))
+
+
+def test_a_question_is_shown_where_it_was_asked(figures: Figures) -> None:
+    """A real run, of which the second environment is taken to have another name for its last question."""
+    refs = figures.run.environments
+    other = replace(refs[1], clusters=(*refs[1].clusters[:-1], "own"))
+    parted = Figures(figures.archive, replace(figures.run, environments=(refs[0], other)))
+    hashes = [row.hash for row in parted.confirmed.values() if row.hash]
+    found = side_by_side(parted, hashes[-1], hashes[0])
+    there = {one.question: tuple(cell is not None for cell in one.cells) for one in found.questions}
+    alone_in = {refs[0].clusters[-1]: (True, False), "own": (False, True)}
+    assert there == {name: alone_in.get(name, (True, True)) for name in parted.questions}
+
+
+def test_what_was_not_confirmed_is_named(drawn: tuple[Figures, str, str]) -> None:
+    figures, better, _ = drawn
+    with pytest.raises(InputError, match="ffffffffff: not confirmed in run-1"):
+        side_by_side(figures, better, "f" * 64)
+
+
+def test_two_programs_are_beside_each_other_at_once(drawn: tuple[Figures, str, str]) -> None:
+    figures, better, dearer = drawn
+    took = []
+    for _ in range(3):
+        fresh = Figures(figures.archive, figures.run)
+        began = time.perf_counter()
+        side_by_side(fresh, better, dearer)
+        took.append(time.perf_counter() - began)
+    assert min(took) < 0.5, took

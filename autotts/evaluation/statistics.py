@@ -74,14 +74,18 @@ class Yardstick:
     Args:
         reference: what gains are over.
         weights: shape (R, K), weight of each cluster in each weighting.
+
+    Attributes:
+        levels: token levels in units of SC@64 under each weighting, shape (R, 12), log-spaced between the reference's
+            first and last point.
     """
 
     def __init__(self, reference: Scores, weights: Array) -> None:
         self.reference, self.weights = reference, weights
         _, self._index = cluster_index(reference)
         accuracy, tokens = map(over_environments, curves(reference, weights, self._index))
-        self._levels = _levels(tokens)
-        self._attained = envelope_at(*envelope_rows(tokens, accuracy), self._levels)
+        self.levels = _levels(tokens)
+        self._attained = envelope_at(*envelope_rows(tokens, accuracy), self.levels)
 
     def gains(self, candidate: Scores) -> Array:
         """Gain of the mean curve under each weighting, shape (R,); NaN where no question has any weight.
@@ -91,7 +95,7 @@ class Yardstick:
         """
         check_pair(candidate, self.reference)
         accuracy, tokens = map(over_environments, curves(candidate, self.weights, self._index))
-        mean: Array = (envelope_at(*envelope_rows(tokens, accuracy), self._levels) - self._attained).mean(axis=1)
+        mean: Array = (envelope_at(*envelope_rows(tokens, accuracy), self.levels) - self._attained).mean(axis=1)
         return mean
 
     @classmethod

@@ -12,7 +12,7 @@ from autotts.archive import Evaluation
 from autotts.evaluation.scores import Scores, cluster_index, resampled, spread
 from autotts.search.figures import Figures, Source
 
-__all__ = ["CurvePoint", "Curves", "curves"]
+__all__ = ["CurvePoint", "Curves", "alone", "curves"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +72,7 @@ def curves(figures: Figures, program: str) -> Curves | None:
     scores = figures.scores_of(kept)
     means = [_means(one) for one in kept]
     names = [ref.name for ref in figures.run.environments]
-    single = [_curve(kept[e].betas, means[e], _alone(scores, e)) for e in range(len(kept))]
+    single = [_curve(kept[e].betas, means[e], alone(scores, e)) for e in range(len(kept))]
     return Curves(
         program=program,
         source=source,
@@ -90,7 +90,7 @@ def _means(evaluation: Evaluation) -> npt.NDArray[np.float64]:
     return np.asarray([part.sum(axis=1) / episodes for part in sums])
 
 
-def _alone(scores: Scores, environment: int) -> Scores:
+def alone(scores: Scores, environment: int) -> Scores:
     """One environment's scores."""
     at = slice(environment, environment + 1)
     return Scores(scores.accuracy[at], scores.tokens[at], scores.clusters[at], scores.units[at])
