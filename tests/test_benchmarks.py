@@ -104,3 +104,10 @@ def test_the_example_of_a_report_is_what_is_printed(tmp_path: Path) -> None:
 def test_the_default_search_beats_every_baseline_on_questions_that_it_never_saw(tmp_path: Path) -> None:
     benchmark("default_search.py", "--fresh", "10", "--out", str(tmp_path / "page.md"))
     assert "The front beats every baseline in both: yes." in (tmp_path / "page.md").read_text()
+
+
+def test_browse_measures_the_real_command_in_a_terminal(tmp_path: Path) -> None:
+    benchmark("browse.py", "--programs", "1200", "--out", str(tmp_path / "page.md"))
+    rows = [line.split("|")[1:-1] for line in (tmp_path / "page.md").read_text().splitlines() if line.startswith("| ")]
+    assert [row[0].strip() for row in rows] == ["programs", "1,000", "1,200", "ratio"]
+    assert all(float(cell.split()[0]) > 0 for row in rows[1:] for cell in row[1:])

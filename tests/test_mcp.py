@@ -22,12 +22,12 @@ from mcp.client.stdio import stdio_client
 from autotts.agents import make_agent
 from autotts.agents.tools import ToolFailure
 from autotts.archive import Archive
+from autotts.archive import alone as module
+from autotts.archive.alone import alone
 from autotts.errors import InputError, LimitReached, SandboxError
 from autotts.evaluation import Program
 from autotts.replay import save_environment
 from autotts.search import BASELINES, Budget, open_run
-from autotts.search import alone as module
-from autotts.search.alone import alone
 from autotts.search.serving import Guest, Served, guest_config, start_guest_run
 from autotts.traces.bench import Bench, Draft
 from tests.small import small_environment

@@ -12,12 +12,12 @@ from typing import Any
 
 from autotts.agents import Agent, make_agent
 from autotts.archive import Archive, EnvironmentRef, Run
+from autotts.archive.alone import alone, is_free
 from autotts.archive.selection import ParetoSelector, Selector, make_selector
 from autotts.errors import InputError
 from autotts.evaluation import Evaluator, cluster_names
 from autotts.replay import Environment, load_environments
 from autotts.search.account import Budget
-from autotts.search.alone import alone, is_free
 from autotts.search.config import Config
 from autotts.search.loop import Search
 from autotts.search.standing import pass_at_1, rectangle

@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from autotts.archive import Archive, ArchiveError, Listed, Point, RunCounts
+from autotts.archive.alone import is_free
 from autotts.errors import InputError
-from autotts.search.alone import is_free
-from autotts.search.figures import Figures
 
 if TYPE_CHECKING:  # imported when evidence is first asked for: the first screen must not wait for it
     from autotts.evaluation import Program
+    from autotts.search.figures import Figures
     from autotts.traces.bench import Bench
 
 __all__ = ["Desk", "News"]
@@ -74,6 +74,7 @@ class Desk:
     _file: Path | None = field(init=False)
     _inode: int = field(init=False, default=0)
     _figures: dict[str, Figures] = field(init=False, default_factory=dict)
+    _betas: dict[str, list[float]] = field(init=False, default_factory=dict)
     _benches: dict[str, Bench] = field(init=False, default_factory=dict)
     _making: threading.Lock = field(init=False, default_factory=threading.Lock)
     _open: ExitStack = field(init=False, default_factory=ExitStack)
@@ -138,13 +139,15 @@ class Desk:
             again = undecided if first and first[0].outcome is not None else None
         rows = self.archive.page(run, after if again is None else (again[0], again[1] - 1), BATCH)
         programs = [row.hash for row in rows if row.hash and row.stage == "confirm"]
-        points = self.archive.points_of(run, programs, self._three(run)) if programs else []
+        points = self.archive.points_of(run, programs, self._three(run, programs[0])) if programs else []
         more = len(rows) == BATCH
         front = self.archive.front(run) if not more and (rows or changed) else None
         return News(run, again, rows, points, front, more)
 
     def figures(self, run: str) -> Figures:
         """What the archive holds of a run; read anew by `forget`."""
+        from autotts.search.figures import Figures
+
         with self._making:
             if run not in self._figures:
                 self._figures[run] = Figures(self.archive, self.archive.run(run))
@@ -155,9 +158,12 @@ class Desk:
         with self._making:
             self._figures.pop(run, None)
 
-    def _three(self, run: str) -> list[float]:
-        betas = self.figures(run).config.protocol.betas
-        return sorted({betas[0], betas[len(betas) // 2], betas[-1]})
+    def _three(self, run: str, program: str) -> list[float]:
+        """The least, the middle and the greatest β of a run, by any confirmed program of it."""
+        if run not in self._betas:
+            betas = [point.beta for point in self.archive.points(run, program)]
+            self._betas[run] = [betas[0], betas[len(betas) // 2], betas[-1]] if betas else []
+        return self._betas[run]
 
     # ---- programs and evidence -----------------------------------------------------------------------------------
 

@@ -203,7 +203,11 @@ class ProgramsView(View):
     @on(Input.Changed, "#filter")
     def filtered(self, event: Input.Changed) -> None:
         """Filter while it is typed."""
-        self._filter = event.value.strip()
+        self.set_filter(event.value)
+
+    def set_filter(self, text: str) -> None:
+        """Show the programs that a filter lets through; see `matching`."""
+        self._filter = text.strip()
         self.on_news()
 
     @on(Input.Submitted, "#filter")
