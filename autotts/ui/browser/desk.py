@@ -91,7 +91,7 @@ class Desk:
     @property
     def name(self) -> str:
         """The archive as people know it, without a password."""
-        return self._file.name if self._file else self.archive.name
+        return self._file.name if self._file else self.archive.name.rpartition("@")[2]
 
     # ---- the archive ---------------------------------------------------------------------------------------------
 
