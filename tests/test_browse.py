@@ -10,11 +10,14 @@ from typing import Any
 
 import pytest
 
-from autotts.archive import Archive
+from autotts.archive import Archive, Proposal, Verdict
+from autotts.ui.browser import Browser
 from autotts.ui.browser.grid import Grid
 from autotts.ui.browser.programs import ProgramsView
 from autotts.ui.browser.view import Bar, Status
-from tests.browsing import SIZES, browsing, settled
+from tests.browsing import SIZES, browsing, desk_of, settled
+from tests.databases import Server, binaries
+from tests.fake_runs import FakeRun
 
 pytestmark = pytest.mark.asyncio
 
@@ -223,3 +226,75 @@ async def test_a_grid_of_any_length_draws_only_what_is_seen() -> None:
         await pilot.press("home", "pagedown", "right")
         await pilot.pause()
         assert grid.cursor == 8
+
+
+async def test_a_server_that_goes_is_said_and_comes_back(browsed: Path) -> None:
+    programs_of_server = binaries()
+    if programs_of_server is None:
+        pytest.skip("no PostgreSQL server here (Debian: apt-get install postgresql)")
+    server = Server(programs_of_server)
+    try:
+        url = server.database()
+        with Archive(browsed) as whole, Archive(url) as copy:
+            copy.import_lines((line.encode() + b"\n" for line in whole.export_lines("run-1")), "there")
+        async with browsing(url) as (app, pilot):
+            known = len(app.columns)
+            server.end()
+            await waited(pilot, lambda: "server does not answer" in status(app))
+            assert len(app.columns) == known
+            await pilot.press("1", "2", "down")
+            server.start()
+            await waited(pilot, lambda: not app.trouble)
+    finally:
+        server.close()
+
+
+async def test_what_programs_say_is_text_and_nothing_else(tmp_path: Path) -> None:
+    path = tmp_path / "odd.db"
+    with Archive(path) as archive:
+        run = FakeRun(archive)
+        ideas = ("[bold red]not markup[/]", "\x1b[31mred\x1b[0m \x07bell", "漢字" * 60, "a" * 5000, "‮turned")
+        for k, idea in enumerate(ideas):
+            run.add(1, k, run.luck(), source=f'"""{idea}"""\ndef solve(e, k): ...\n')
+        verdict = Verdict("PolicyViolation", "[link=x]line\x1b]0;title\x07", 3)
+        archive.add_proposal(Proposal("run-1", 1, len(ideas), "[agent]", "no program"))
+        archive.commit_slot("run-1", 1, len(ideas), verdict)
+    for size in SIZES:
+        async with browsing(path, size) as (app, pilot):
+            shown = app.export_screenshot()
+            assert "not markup" in shown
+            assert "\x1b" not in shown and "\x07" not in shown and "‮" not in shown
+            await pilot.press("end", "enter")
+            await settled(pilot)
+            assert app.is_running
+
+
+async def test_help_names_every_key_of_the_view(browsed: Path) -> None:
+    async with browsing(browsed, SIZES[1], "run-1", "question_mark") as (app, _):
+        shown = app.export_screenshot().replace("&#160;", " ")
+        for key in ("Filter", "Sort", "Mark", "Compare", "Export", "Light or dark", "Quit"):
+            assert key in shown
+
+
+async def test_the_palette_looks_at_a_run(browsed: Path) -> None:
+    async with browsing(browsed, SIZES[1], None) as (app, pilot):
+        await pilot.press("ctrl+p", *"Look at run", "enter")
+        await pilot.pause(0.5)
+        await pilot.press("enter")
+        await settled(pilot)
+        assert app.run_name == "run-1"
+
+
+async def test_an_empty_archive_says_so(tmp_path: Path) -> None:
+    path = tmp_path / "empty.db"
+    Archive(path).close()
+    desk = desk_of(path)
+    app = Browser(desk)
+    try:
+        async with app.run_test(size=SIZES[0]) as pilot:
+            await waited(pilot, lambda: "no run yet" in str(app.screen.query_one(Bar).render()))
+            await pilot.press("2", "3", "4", "5", "1", "enter")
+            await pilot.pause()
+            assert app.is_running
+    finally:
+        desk.close()
