@@ -21,7 +21,7 @@ from autotts.ui.report_page import Chart, as_csv, charts, page, rendered
 __all__ = ["report"]
 
 DEFAULT = "report.html"
-LEFT_OUT = "--no-evidence was given."
+LEFT_OUT = "--no-evidence was given"
 
 
 @click.command()
@@ -103,12 +103,14 @@ def _free(path: Path) -> None:
 
 def _write(files: Mapping[Path, bytes]) -> None:
     """Files that are there whole or not at all; the last step is to give all of them their names."""
-    parts = {path: path.with_name(f".{path.name}.part") for path in files}
+    parts: dict[Path, Path] = {}
     path = Path()
     try:
         for path, content in files.items():
             path.parent.mkdir(parents=True, exist_ok=True)
-            with parts[path].open("wb") as file:
+            part = path.with_name(f".{path.name}.part")
+            with part.open("wb") as file:
+                parts[path] = part
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())

@@ -86,7 +86,7 @@ def curves(summary: Summary) -> Chart:
         _drawn(axes, lines, mean=True)
         tokens_axis(axes, "tokens a question (log scale)")
         axes.set_ylabel("accuracy, %")
-        axes.legend(loc="lower right")
+        figure.legend(loc="outside upper left", ncols=4, frameon=False)
 
     return Chart(
         "curves",
@@ -97,7 +97,7 @@ def curves(summary: Summary) -> Chart:
         "ahead, so they flatter.",
         _COLUMNS,
         _rows(lines),
-        (7.2, 4.4),
+        (7.2, 4.6),
         draw,
     )
 
@@ -121,7 +121,7 @@ def environments(summary: Summary) -> Chart:
             tokens_axis(axes, "tokens a question" if k + wide >= len(shown) else "")
             axes.set_ylabel("accuracy, %" if k % wide == 0 else "")
         handles, names_ = grid.flat[0].get_legend_handles_labels()
-        figure.legend(handles, names_, loc="outside upper center", ncols=4, frameon=False)
+        figure.legend(handles, names_, loc="outside upper left", ncols=4, frameon=False)
 
     left_out = f" Drawn are the first {MOST} of {len(names)}." if len(names) > MOST else ""
     return Chart(
@@ -153,7 +153,7 @@ def gain(summary: Summary) -> Chart:
             _line(axes, xs, ys, CHAMPION, f"champion {over.id}", linewidth=2)
         tokens_axis(axes, "tokens a question (log scale)")
         axes.set_ylabel(f"gain over {REFERENCE}, points")
-        axes.legend(loc="best")
+        figure.legend(loc="outside upper left", ncols=4, frameon=False)
 
     return Chart(
         "gain",
@@ -169,7 +169,7 @@ def gain(summary: Summary) -> Chart:
                 over.gain.levels, _levels(summary, over), over.gain.vector, over.gain.vector_ci95, strict=True
             )
         ),
-        (7.2, 3.2),
+        (7.2, 3.4),
         draw,
     )
 

@@ -41,7 +41,9 @@ def carried(report: Report) -> Chart:
     def draw(figure: Figure) -> None:
         left, right = figure.subplots(1, 2, width_ratios=(3, 2))
         values = [100 * value for _, value in shown]
-        bars = left.barh(range(len(shown)), values, color=[BLUE if v >= 0 else RED for v in values], height=0.66)
+        tones = [BLUE if value >= 0 else RED for value in values]
+        tones[MOST:] = [MUTED] * len(tones[MOST:])
+        bars = left.barh(range(len(shown)), values, color=tones, height=0.66)
         for bar, value in zip(bars, values, strict=True):
             bar.set_hatch("" if value >= 0 else "////")
             bar.set_edgecolor(PAPER)
@@ -97,7 +99,7 @@ def front(growth: Growth) -> Chart:
             )
         tokens_axis(axes, "tokens a question (log scale)")
         axes.set_ylabel("accuracy, %")
-        axes.legend(loc="lower right")
+        figure.legend(loc="outside upper left", ncols=3, frameon=False)
 
     return Chart(
         "front",
@@ -105,7 +107,7 @@ def front(growth: Growth) -> Chart:
         "The front over all confirmed programs and β, means over the environments, after each quarter of the rounds.",
         ("round", "program", "beta", "tokens", "accuracy"),
         tuple((s.round, p.id[:10], p.beta, p.tokens, 100 * p.accuracy) for s in shown for p in s.points),
-        (7.2, 3.4),
+        (7.2, 3.6),
         draw,
     )
 
@@ -128,7 +130,7 @@ def hypervolume(growth: Growth) -> Chart:
         grid[0].set_ylabel("hypervolume")
         grid[0].legend(loc="lower right")
 
-    without = f" Over dollars it is not shown: the price of {growth.unpriced:,} calls is unknown."
+    without = f" Over dollars it is not shown: calls of unknown price: {growth.unpriced:,}."
     if not growth.unpriced:
         without = "" if paid else " No dollars were spent."
     return Chart(
