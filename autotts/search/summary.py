@@ -6,45 +6,26 @@ Nothing here draws or writes; docs/reports.md says what a page shows of it.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 
 from autotts.archive import Archive, LedgerEntry, Point, Program, Run, Stretch, stretches
-from autotts.evaluation.scores import cluster_index, cluster_resamples, curves, over_environments, spread
-from autotts.evaluation.statistics import Gain, Scores, gain_at_matched_tokens
+from autotts.evaluation.statistics import Gain, gain_at_matched_tokens
 from autotts.search.ancestry import Ancestry, ancestry
+from autotts.search.curves import CurvePoint, curves
 from autotts.search.figures import Figures
 from autotts.search.growth import Growth, growth
 from autotts.search.report import Look, Report, looks_at, report_of
 from autotts.search.spending import Spending, spending
 
-__all__ = ["Holder", "Line", "Over", "Place", "Role", "Summary", "summarise"]
+__all__ = ["Holder", "Line", "Over", "Role", "Summary", "summarise"]
 
 Role = Literal["champion", "baseline", "front"]
 
 RESAMPLES = 1000
-
-
-@dataclass(frozen=True)
-class Place:
-    """A program at one β.
-
-    Attributes:
-        program: id, or a baseline's name.
-        beta: in [0, 1].
-        tokens, accuracy: means over questions (and environments); absolute tokens, accuracy a fraction.
-        low, high: 95 % interval of the accuracy, over questions; NaN with fewer than two.
-    """
-
-    program: str
-    beta: float
-    tokens: float
-    accuracy: float
-    low: float
-    high: float
 
 
 @dataclass(frozen=True)
@@ -55,13 +36,15 @@ class Line:
         name: id, a baseline's name, or "front".
         role: "champion", "baseline" or "front".
         environment: its name, "" for the mean over all.
-        places: by rising β, of the front by rising tokens.
+        programs: whose each point is, an id or a baseline's name.
+        points: by rising β, of the front by rising tokens of the mean.
     """
 
     name: str
     role: Role
     environment: str
-    places: tuple[Place, ...]
+    programs: tuple[str, ...]
+    points: tuple[CurvePoint, ...]
 
 
 @dataclass(frozen=True)
@@ -171,37 +154,22 @@ def _lines(figures: Figures, report: Report | None, edge: Sequence[Point]) -> It
     """The curves of the baselines, the champion and the front; the mean first, then each environment."""
     names = {hash: name for name, hash in figures.baselines.items()}
     wanted = list(names) + ([report.champion.hash] if report else [])
-    tables = {hash: _places(figures, hash, names.get(hash, hash[:10])) for hash in [*wanted, *(p.id for p in edge)]}
+    tables = {hash: _curves(figures, hash) for hash in [*wanted, *(point.id for point in edge)]}
+    owners = tuple(names.get(point.id, point.id[:10]) for point in edge)
     betas = {beta: b for b, beta in enumerate(figures.config.protocol.betas)}
     for e, environment in enumerate(["", *(ref.name for ref in figures.run.environments)]):
         for hash in wanted:
-            role: Role = "baseline" if hash in names else "champion"
-            yield Line(names.get(hash, hash[:10]), role, environment, tables[hash][e])
-        yield Line("front", "front", environment, tuple(tables[p.id][e][betas[p.beta]] for p in edge))
+            name, role, own = names.get(hash, hash[:10]), _role(hash, names), tables[hash][e]
+            yield Line(name, role, environment, (name,) * len(own), own)
+        yield Line("front", "front", environment, owners, tuple(tables[p.id][e][betas[p.beta]] for p in edge))
 
 
-def _places(figures: Figures, hash: str, name: str) -> list[tuple[Place, ...]]:
-    """A program's curves: the mean, then one an environment."""
-    scores = figures.scores(hash)
-    tokens = np.nanmean(scores.tokens, axis=2)
-    accuracy = np.nanmean(scores.accuracy, axis=2)
-    rows = [(accuracy.mean(axis=0), tokens.mean(axis=0)), *zip(accuracy, tokens, strict=True)]
-    ends = _intervals(scores)
-    betas = figures.config.protocol.betas
-    return [
-        tuple(
-            Place(name, beta, float(t), float(a), low, high)
-            for beta, a, t, (low, high) in zip(betas, *row, end, strict=True)
-        )
-        for row, end in zip(rows, ends, strict=True)
-    ]
+def _role(hash: str, baselines: Mapping[str, str]) -> Role:
+    return "baseline" if hash in baselines else "champion"
 
 
-def _intervals(scores: Scores) -> list[list[tuple[float, float]]]:
-    """95 % intervals of the accuracy over questions at each β: of the mean, then of each environment."""
-    ids, index = cluster_index(scores)
-    clusters = len(ids)
-    accuracy, _ = curves(scores, cluster_resamples(clusters, RESAMPLES, 0), index)
-    within = [len(np.unique(row[there])) for row, there in zip(scores.clusters, scores.present, strict=True)]
-    rows = [(over_environments(accuracy), clusters), *zip(accuracy, within, strict=True)]
-    return [[spread(values, n)[1] for values in row.T] for row, n in rows]
+def _curves(figures: Figures, hash: str) -> list[tuple[CurvePoint, ...]]:
+    """A confirmed program's curves: the mean, then one an environment."""
+    found = curves(figures, hash)
+    assert found is not None
+    return [found.mean, *(own for _, own in found.environments)]

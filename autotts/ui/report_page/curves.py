@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 __all__ = ["curves", "environments", "gain"]
 
 CHAMPION = Look(COLOURS["blue"][0], "-", "o")
-FRONT = Look(INK, (0, (1, 1)), ".")
 BASELINE = {
     REFERENCE: Look(COLOURS["red"][0], (0, (5, 1.5)), "s"),
     "sc": Look(MUTED, (0, (1, 1.5)), "^"),
@@ -30,32 +29,26 @@ OTHERS = {"parent": Look(COLOURS["green"][0], (0, (4, 1.5, 1, 1.5)), "D"), "ance
 MOST = 12
 """Environments that are drawn; the figures of all are written."""
 
-_COLUMNS = ("environment", "role", "program", "beta", "tokens", "accuracy", "ci95_low", "ci95_high")
+_FIGURES = ("beta", "tokens", "sequential_tokens", "branches", "accuracy", "ci95_low", "ci95_high")
+_COLUMNS = ("environment", "role", "program", *_FIGURES)
 
 
 def _rows(lines: Sequence[Line]) -> tuple[tuple[Cell, ...], ...]:
-    return tuple(
-        (
-            line.environment or "mean",
-            line.role,
-            p.program,
-            p.beta,
-            p.tokens,
-            100 * p.accuracy,
-            100 * p.low,
-            100 * p.high,
-        )
-        for line in lines
-        for p in line.places
-    )
+    rows: list[tuple[Cell, ...]] = []
+    for line in lines:
+        for program, p in zip(line.programs, line.points, strict=True):
+            spent = p.beta, p.tokens, p.sequential_tokens, p.branches
+            attained = 100 * p.accuracy, *(100 * end for end in p.ci95)
+            rows.append((line.environment or "mean", line.role, program, *spent, *attained))
+    return tuple(rows)
 
 
 def _drawn(axes: Axes, lines: Sequence[Line], mean: bool) -> None:
     """Curves of one environment, or of the mean; the front is a staircase there alone, elsewhere it is points."""
     for line in sorted(lines, key=lambda line: ("baseline", "front", "champion").index(line.role)):
-        places = line.places if line.role == "front" else sorted(line.places, key=lambda p: p.tokens)
-        xs, ys = [p.tokens for p in places], [100 * p.accuracy for p in places]
-        low, high = [100 * p.low for p in places], [100 * p.high for p in places]
+        points = line.points if line.role == "front" else sorted(line.points, key=lambda p: p.tokens)
+        xs, ys = [p.tokens for p in points], [100 * p.accuracy for p in points]
+        low, high = ([100 * p.ci95[end] for p in points] for end in (0, 1))
         if line.role == "champion":
             if not any(map(math.isnan, low)):
                 axes.fill_between(xs, low, high, color=CHAMPION.colour, alpha=0.14, linewidth=0)
