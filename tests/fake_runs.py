@@ -9,9 +9,9 @@ from dataclasses import asdict
 import numpy as np
 import numpy.typing as npt
 
-from autotts.archive import Archive, EnvironmentRef, Evaluation, Program, Proposal, Run, Verdict
+from autotts.archive import Archive, EnvironmentRef, Evaluation, Point, Program, Proposal, Run, Verdict
 from autotts.evaluation.curve import numbered, scores_of
-from autotts.evaluation.statistics import Scores, gain_at_matched_tokens
+from autotts.evaluation.statistics import Scores, gain_at_matched_tokens, mean_curve
 from autotts.search import Config
 
 Floats = npt.NDArray[np.float64]
@@ -26,10 +26,17 @@ class FakeRun:
         archive, name: where it is kept.
         seed: of its questions' difficulty and of every draw.
         questions, environments: how many; every environment has every question.
+        model: the beginning of the environments' names.
     """
 
     def __init__(
-        self, archive: Archive, name: str = "run-1", seed: int = 0, questions: int = 30, environments: int = 2
+        self,
+        archive: Archive,
+        name: str = "run-1",
+        seed: int = 0,
+        questions: int = 30,
+        environments: int = 2,
+        model: str = "model",
     ):
         self.archive, self.name = archive, name
         self.rng = np.random.default_rng([seed, questions])
@@ -39,7 +46,7 @@ class FakeRun:
         self.refs = [
             EnvironmentRef(
                 f"{e:064x}",
-                f"model-{e}/fake",
+                f"{model}-{e}/fake",
                 clusters=ids,
                 sc64_tokens=UNIT,
                 mean_branch_tokens=1000.0,
@@ -76,6 +83,7 @@ class FakeRun:
         parents: Sequence[str] = (),
         name: str = "",
         source: str = "",
+        idea: str = "",
     ) -> str:
         """Add a confirmed program; its hash. Its gain is what the search would have stored."""
         source = source or f'"""Program {self.name} {round_}.{slot}."""\nX = {round_}, {slot}\n'
@@ -96,8 +104,12 @@ class FakeRun:
         verdict = Verdict("ok", program=hash, stage="confirm", gain=gain.value, gain_se=gain.se)
         agent = "fake" if round_ else "baseline"
         self.archive.add_proposal(Proposal(self.name, round_, slot, agent, source, tuple(parents)))
-        program = Program(hash, source, f"Program {round_}.{slot}", name=name)
-        self.archive.commit_slot(self.name, round_, slot, verdict, program=program, evaluations=made)
+        program = Program(hash, source, idea or f"Program {round_}.{slot}", name=name)
+        accuracy, tokens = mean_curve(scores.accuracy, scores.tokens, np.ones(len(self.refs)))
+        betas = self.config.protocol.betas
+        curve = [Point(hash, b, float(t), float(a)) for b, t, a in zip(betas, tokens, accuracy, strict=True)]
+        measured = {"evaluations": made, "curve": "fake", "points": curve}
+        self.archive.commit_slot(self.name, round_, slot, verdict, program=program, **measured)
         return hash
 
     def best(self, n: int) -> list[str]:

@@ -70,7 +70,7 @@ def test_the_prompts_page_runs_as_written(tmp_path: Path) -> None:
     assert all(f"| `{name}` | " in text and all(f"`{v}`" in text for v in VARIABLES[name]) for name in VARIABLES)
 
 
-@pytest.mark.parametrize("page", ["agents", "archive", "evidence", "statistics"])
+@pytest.mark.parametrize("page", ["agents", "archive", "evidence", "reports", "statistics"])
 def test_pages_with_commands_run_as_written(page: str, tmp_path: Path) -> None:
     text = (ROOT / "docs" / f"{page}.md").read_text()
     environment = {**os.environ, **SMALL, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}

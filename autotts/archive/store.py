@@ -14,7 +14,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from autotts.archive import rows
-from autotts.archive.database import CLOCK, next_number, now
+from autotts.archive.database import CLOCK, STREAMED, next_number, now
 from autotts.archive.integrity import Integrity
 from autotts.archive.overview import Overview
 from autotts.archive.pareto import Point, front
@@ -310,6 +310,12 @@ class Archive(Transfers, Integrity, Overview):
         t = tables.point
         query = sa.select(t).where(t.c.run == run, t.c.program == program).order_by(t.c.beta)
         return [rows.point_of(row) for row in self._all(query)]
+
+    def each_point(self, run: str) -> Iterator[Point]:
+        """The points of all confirmed mean curves of a run, in no order, a page at a time."""
+        query = sa.select(tables.point).where(tables.point.c.run == run)
+        with self._connection(writing=False) as connection:
+            yield from map(rows.point_of, connection.execute(query, execution_options=STREAMED))
 
     def front(self, run: str | None = None, curve: str | None = None) -> list[Point]:
         """The front of a run, or of all runs whose points have this curve key, by rising tokens.

@@ -37,6 +37,7 @@ _COMMANDS = {
     "mcp": "autotts.cli.mcp:mcp",
     "polish": "autotts.cli.polish:polish",
     "prompts": "autotts.cli.prompts:prompts",
+    "report": "autotts.cli.report:report",
     "resume": "autotts.cli.search:resume",
     "score": "autotts.cli.score:score",
     "search": "autotts.cli.search:search",

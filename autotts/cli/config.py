@@ -23,7 +23,7 @@ from autotts.errors import InputError
 from autotts.sandbox.docker.image import BASE_VARIABLE
 from autotts.search import Config
 
-__all__ = ["config"]
+__all__ = ["config", "kept_options"]
 
 _OTHERS = ("AUTOTTS_CONFIG", BASE_VARIABLE)
 """Variables that are read, and are no command's option."""
@@ -167,7 +167,7 @@ def _show_run(ctx: click.Context, name: str, archive: str, as_json: bool) -> int
     with Archive(archive, create=False) as store:
         run = store.run(name)
     settings = {each.name: each for each in _settings(ctx, ("search",))}
-    kept = _by_option(json.loads(json.dumps(asdict(Config.from_json(run.config)))), settings)
+    kept = kept_options(Config.from_json(run.config), settings)
     now = _as_kept({each.name: each.value for each in settings.values()})
     rows: list[dict[str, Any]] = []
     for key, value in kept.items():
@@ -188,6 +188,16 @@ def _show_run(ctx: click.Context, name: str, archive: str, as_json: bool) -> int
         )
     console().print(table)
     return 0
+
+
+def kept_options(config: Config, known: Collection[str]) -> dict[str, Any]:
+    """What a run keeps, by the options of `search` that it comes from.
+
+    Args:
+        config: the run's.
+        known: the options' names.
+    """
+    return _by_option(json.loads(json.dumps(asdict(config))), known)
 
 
 def _by_option(stored: Mapping[str, Any], known: Collection[str]) -> dict[str, Any]:

@@ -143,6 +143,7 @@ class Gain:
         se: its standard error over questions; NaN with fewer than two clusters.
         ci95: percentile interval.
         vector: the difference at each level, shape (12,).
+        vector_ci95: percentile interval at each level, shape (12, 2); NaN with fewer than two clusters.
         levels: token levels in units of SC@64, shape (12,), log-spaced between the reference's first and last point.
         by_environment: the same scalar within each environment (each on its own levels), shape (E,).
         by_environment_se: shape (E,).
@@ -155,6 +156,7 @@ class Gain:
     se: float
     ci95: tuple[float, float]
     vector: Array
+    vector_ci95: Array
     levels: Array
     by_environment: Array
     by_environment_se: Array
@@ -199,6 +201,7 @@ def gain_at_matched_tokens(candidate: Scores, reference: Scores, *, resamples: i
         se=se,
         ci95=ci95,
         vector=vector[0],
+        vector_ci95=np.asarray([spread(at_level[1:], clusters)[1] for at_level in vector.T]),
         levels=levels[0],
         by_environment=per_environment[:, 0],
         by_environment_se=np.asarray([spread(row[1:], clusters)[0] for row in per_environment]),

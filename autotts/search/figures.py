@@ -54,10 +54,14 @@ class Figures:
         return list(dict.fromkeys(name for ref in self.run.environments for name in ref.clusters))
 
     @cached_property
+    def listed(self) -> list[Listed]:
+        """Every proposal of the run, in the order of the slots."""
+        return list(self.archive.listing(self.run.name))
+
+    @cached_property
     def confirmed(self) -> dict[str, Listed]:
         """Every confirmed program by its hash, in the order of the slots."""
-        rows = self.archive.listing(self.run.name)
-        return {row.hash: row for row in rows if row.hash and row.outcome == "ok" and row.stage == "confirm"}
+        return {row.hash: row for row in self.listed if row.hash and row.outcome == "ok" and row.stage == "confirm"}
 
     @property
     def written(self) -> list[Listed]:

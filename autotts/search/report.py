@@ -29,7 +29,7 @@ from autotts.evaluation.statistics import (
 from autotts.search.figures import Figures
 from autotts.search.standing import REFERENCE
 
-__all__ = ["Difference", "Known", "Look", "Report", "Versus", "difference", "looks_at", "report"]
+__all__ = ["Difference", "Known", "Look", "Report", "Versus", "difference", "looks_at", "report", "report_of"]
 
 RESAMPLES = 1000
 REACH = 4.0
@@ -168,8 +168,12 @@ def report(archive: Archive, run: str) -> Report | None:
     Raises:
         InputError: no such run, or it has not come as far as its reference.
     """
-    figures = Figures(archive, archive.run(run))
-    reference = figures.reference
+    return report_of(Figures(archive, archive.run(run)))
+
+
+def report_of(figures: Figures) -> Report | None:
+    """The same from figures that somebody else reads as well."""
+    archive, reference = figures.archive, figures.reference
     near = _near(figures.written)
     if not near:
         return None
@@ -182,7 +186,7 @@ def report(archive: Archive, run: str) -> Report | None:
     names = tuple(ref.name for ref in figures.run.environments)
     roles, unmeasured = _beside(figures, own.hash)
     return Report(
-        run=run,
+        run=figures.run.name,
         seeds=figures.config.seeds,
         betas=figures.config.betas,
         environments=names,

@@ -58,6 +58,11 @@ class LineCredit:
     right_lost: int
     harm: float
 
+    @property
+    def told(self) -> bool:
+        """Whether there are enough episodes for a share of right ones to be told."""
+        return self.episodes >= MANY
+
 
 @dataclass
 class _Account:
@@ -239,7 +244,7 @@ def credit(traces: Sequence[EpisodeTrace], environments: Sequence[Environment], 
 
 
 def _row(c: LineCredit, lines: list[str]) -> tuple[str | int | float | None, ...]:
-    told = c.episodes >= MANY
+    told = c.told
     text = printable(lines[c.line - 1].strip())[:_TEXT] if c.line else "(line not known)"
     return (
         c.line,
@@ -261,7 +266,7 @@ def gutter(found: Iterable[LineCredit], program: Program) -> str:
     """The source with each line's credit to its left: kind, decisions, Δ accuracy in points, Δ tokens in thousands."""
     beside: defaultdict[int, list[str]] = defaultdict(list)
     for c in sorted(found, key=lambda c: c.kind):
-        points = f"{c.accuracy:+.1f} pt" if c.episodes >= MANY else "–"
+        points = f"{c.accuracy:+.1f} pt" if c.told else "–"
         beside[c.line or 0].append(f"{c.kind} {c.decisions:,}: {points}, {c.tokens / 1000:+.1f}K")
     width = max((len(text) for texts in beside.values() for text in texts), default=0)
     rows = []

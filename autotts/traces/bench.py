@@ -14,7 +14,7 @@ from autotts.evaluation.statistics import Scores
 from autotts.evaluation.tracing import EpisodeTrace
 from autotts.replay import Environment
 from autotts.sandbox import Sandbox
-from autotts.traces._credit import credit, gutter
+from autotts.traces._credit import LineCredit, credit, gutter
 from autotts.traces._credit import credit_by_line as lines_of
 from autotts.traces._failures import failures
 from autotts.traces._rerun import overridden
@@ -117,9 +117,13 @@ class Bench:
         """What a line's decisions do, by running the program again with them overridden."""
         return overridden(self.evaluator, program, line, self._trace(program))
 
+    def lines(self, program: Program) -> list[LineCredit]:
+        """Credit per source line as figures."""
+        return lines_of(self._trace(program), self.environments)
+
     def gutter(self, program: Program) -> str:
         """The source with each line's credit beside it."""
-        return gutter(lines_of(self._trace(program), self.environments), program)
+        return gutter(self.lines(program), program)
 
     def failures(self, program: Program) -> Evidence:
         """Failure kinds."""

@@ -14,14 +14,18 @@ from autotts.search.reserve import Reserved
 from autotts.ui.progress import clip, gain_text
 
 __all__ = [
+    "candidates_text",
     "difference_cells",
     "look_lines",
     "points",
     "print_report",
     "print_reserved",
     "question_text",
+    "saved_text",
     "short_report",
+    "size_text",
     "times",
+    "verdict",
 ]
 
 MOST = 8
@@ -73,12 +77,13 @@ def short_report(report: Report) -> list[str]:
         if versus is not None and not (versus.role == "reference" and len(lines) > 1 and versus.id in lines[1].split()):
             lines.append(
                 f"  over its {versus.role} {versus.id} {points(versus.difference.gain)} points, "
-                f"{points(versus.corrected)} corrected for having been chosen: {_verdict(versus)}"
+                f"{points(versus.corrected)} corrected for having been chosen: {verdict(versus)}"
             )
     return lines + [f"  {line}" for line in look_lines(report.looks)]
 
 
-def _verdict(versus: Versus) -> str:
+def verdict(versus: Versus) -> str:
+    """Whether the champion is better than the other program, in words."""
     if versus.better:
         return f"better than its {versus.role}"
     told, resolution = f"cannot be told from its {versus.role}", versus.difference.resolution
@@ -94,8 +99,8 @@ def print_report(out: Console, report: Report) -> None:
     own = report.champion
     out.print(f"Champion of {report.run}: {own.id}  {own.idea}", soft_wrap=True)
     out.print(
-        f"  the simplest ({_size(own)}) of {len(report.within)} within one standard error of the best, "
-        f"out of {_candidates(report)}",
+        f"  the simplest ({size_text(own)}) of {len(report.within)} within one standard error of the best, "
+        f"out of {candidates_text(report)}",
         soft_wrap=True,
     )
     data = f"{report.questions} questions, {len(report.environments)} environments, {report.seeds} seeds"
@@ -111,7 +116,7 @@ def print_report(out: Console, report: Report) -> None:
     out.print(table)
     out.print("corrected, p chosen: allowed for its having been picked out of all candidates (docs/statistics.md)")
     for versus in report.versus:
-        out.print(f"Over its {versus.role} {versus.id}: {_verdict(versus)}.", soft_wrap=True)
+        out.print(f"Over its {versus.role} {versus.id}: {verdict(versus)}.", soft_wrap=True)
         out.print(f"  the questions that carry it: {question_text(versus.difference.questions)}", soft_wrap=True)
     if not report.unmeasured and report.over("parent") is None:
         out.print("It was made from no other program, so it has no parent to be better than.")
@@ -119,7 +124,7 @@ def print_report(out: Console, report: Report) -> None:
         out.print(f"Its parent {id} was screened only, so there is nothing to compare with.", soft_wrap=True)
     for name, gain, se in report.by_environment:
         out.print(f"On {name}: {gain_text(gain, se if math.isfinite(se) else None)} points over the reference")
-    out.print(_saved(report), soft_wrap=True)
+    out.print(saved_text(report), soft_wrap=True)
     _print_within(out, report)
     for line in look_lines(report.looks):
         out.print(line, soft_wrap=True)
@@ -127,16 +132,19 @@ def print_report(out: Console, report: Report) -> None:
         out.print(f"In reserve: {100 * report.reserve:g} % of the questions, at which --look looks.")
 
 
-def _candidates(report: Report) -> str:
+def candidates_text(report: Report) -> str:
+    """Out of how many the champion was chosen."""
     cut = f" ({report.cut} more are too far below the best to matter)" if report.cut else ""
     return f"{report.candidates} confirmed program{'' if report.candidates == 1 else 's'} of agents{cut}"
 
 
-def _size(program: Known) -> str:
+def size_text(program: Known) -> str:
+    """How simple a program is."""
     return f"{program.constants} constants, {program.words} words"
 
 
-def _saved(report: Report) -> str:
+def saved_text(report: Report) -> str:
+    """Tokens that the champion saves at SC@64's accuracy."""
     saved = report.saved
     at = f"At SC@64's accuracy ({100 * saved.accuracy:.2f} %)"
     if saved.value is None or saved.ci95 is None:
