@@ -255,13 +255,13 @@ async def test_what_programs_say_is_text_and_nothing_else(tmp_path: Path) -> Non
         run = FakeRun(archive)
         ideas = ("[bold red]not markup[/]", "\x1b[31mred\x1b[0m \x07bell", "漢字" * 60, "a" * 5000, "‮turned")
         for k, idea in enumerate(ideas):
-            run.add(1, k, run.luck(), source=f'"""{idea}"""\ndef solve(e, k): ...\n')
+            run.add(1, k, run.luck(), idea=idea)
         verdict = Verdict("PolicyViolation", "[link=x]line\x1b]0;title\x07", 3)
         archive.add_proposal(Proposal("run-1", 1, len(ideas), "[agent]", "no program"))
         archive.commit_slot("run-1", 1, len(ideas), verdict)
     for size in SIZES:
         async with browsing(path, size) as (app, pilot):
-            shown = app.export_screenshot()
+            shown = app.export_screenshot().replace("&#160;", " ")
             assert "not markup" in shown
             assert "\x1b" not in shown and "\x07" not in shown and "‮" not in shown
             await pilot.press("end", "enter")

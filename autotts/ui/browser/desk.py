@@ -153,6 +153,25 @@ class Desk:
                 self._figures[run] = Figures(self.archive, self.archive.run(run))
             return self._figures[run]
 
+    def hypervolumes(self, run: str, steps: int) -> list[float]:
+        """A run's hypervolume after equal shares of its proposals, the last one now; none before there is a reference.
+
+        Args:
+            run: its name.
+            steps: how many figures.
+        """
+        from autotts.search.figures import Figures
+        from autotts.search.growth import growth
+        from autotts.search.standing import NEEDED
+
+        figures = Figures(self.archive, self.archive.run(run))  # of its own: it keeps the whole list
+        if any(name not in figures.baselines for name in NEEDED):
+            return []
+        found = growth(figures).steps
+        asked = found[-1].proposals
+        at = [asked * k / (steps - 1) for k in range(steps)]
+        return [[step for step in found if step.proposals <= place][-1].hypervolume for place in at]
+
     def forget(self, run: str) -> None:
         """Read a run's record anew when it is next asked for."""
         with self._making:

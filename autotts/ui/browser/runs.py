@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 
 from textual import on
 from textual.app import ComposeResult
@@ -22,6 +23,8 @@ COLUMNS = (
     Column("rejects", "rejects", 7, True),
     Column("front", "front", 5, True),
     Column("best", "best gain ± se", 14, True),
+    Column("hypervolume", "hypervolume", 11, True),
+    Column("grew", "as it grew", 16),
     Column("cost", "cost", 9, True),
     Column("tokens", "model tokens", 12, True),
     Column("time", "time", 9, True),
@@ -30,12 +33,21 @@ COLUMNS = (
 )
 
 
+GREW = 16
+BARS = "▁▂▃▄▅▆▇█"
+AGAIN = 1.05
+"""Hypervolumes are computed again when a run has so many times the candidates that it had."""
+
+
 class RunRows:
     """Runs as a grid shows them."""
 
-    def __init__(self, counts: Sequence[RunCounts], states: Sequence[str]) -> None:
+    def __init__(
+        self, counts: Sequence[RunCounts], states: Sequence[str], grown: Mapping[str, Sequence[float]]
+    ) -> None:
         self._counts = counts
         self._states = states
+        self._grown = grown
 
     def __len__(self) -> int:
         return len(self._counts)
@@ -51,6 +63,7 @@ class RunRows:
     def cells(self, row: int) -> Sequence[str]:
         """One text a column."""
         one = self._counts[row]
+        grown = self._grown.get(one.name, ())
         rejects = one.candidates - one.outcomes.get("ok", 0)
         cost = f"${one.cost:,.2f}" + ("+?" if one.unpriced else "") if one.tokens else "–"
         return (
@@ -61,12 +74,23 @@ class RunRows:
             f"{rejects:,}",
             f"{one.front:,}",
             gain_text(one.best_gain, one.best_gain_se),
+            f"{grown[-1]:.4f}" if grown else "–",
+            sparkline(grown, GREW),
             cost,
             f"{one.tokens:,}" if one.tokens else "–",
             clock(one.seconds),
             clock(seconds_left(one)) if self._states[row] == "running" else "–",
             plain(", ".join(one.agents)).plain,
         )
+
+
+def sparkline(values: Sequence[float], width: int) -> str:
+    """Figures as a row of bars, from the least to the greatest of them; "" of fewer than two."""
+    if len(values) < 2:
+        return ""
+    low, high = min(values), max(values)
+    picked = [values[round(k * (len(values) - 1) / (width - 1))] for k in range(width)]
+    return "".join(BARS[round((v - low) / (high - low) * (len(BARS) - 1)) if high > low else 0] for v in picked)
 
 
 def clock(seconds: float | None) -> str:
@@ -95,6 +119,10 @@ class RunsView(View):
         """The table."""
         yield Grid(COLUMNS, id="runs")
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._grown: dict[str, tuple[int, list[float]]] = {}
+
     def on_open(self) -> None:
         """Show what is known."""
         self.on_news()
@@ -107,7 +135,26 @@ class RunsView(View):
         states = [self.browser.desk.state(one) for one in counts]
         names = [one.name for one in counts]
         key = grid.key or self.browser.run_name
-        grid.show(RunRows(counts, states), names.index(key) if key in names else None)
+        grown = {name: values for name, (_, values) in self._grown.items()}
+        grid.show(RunRows(counts, states, grown), names.index(key) if key in names else None)
+        self._grow()
+
+    def _grow(self) -> None:
+        """Compute the hypervolumes of one run whose figures are old, the last run first; in the background."""
+        old = [one for one in reversed(self.browser.counts) if self._is_old(one)]
+        if not old or any(w.group == "grow" and not w.is_finished for w in self.workers):
+            return
+        one, desk = old[0], self.browser.desk
+        self.find(lambda: desk.hypervolumes(one.name, GREW), partial(self._has_grown, one), "", group="grow")
+
+    def _is_old(self, one: RunCounts) -> bool:
+        known = self._grown.get(one.name, (-1, []))[0]
+        done = one.state == "done" and known != one.candidates
+        return one.last_round > 0 and (known < 0 or done or one.candidates > AGAIN * known + 1)
+
+    def _has_grown(self, one: RunCounts, values: list[float]) -> None:
+        self._grown[one.name] = one.candidates, values
+        self.on_news()
 
     @on(Grid.Chosen)
     def look(self, event: Grid.Chosen) -> None:
