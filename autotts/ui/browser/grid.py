@@ -102,7 +102,7 @@ class Grid(ScrollView, can_focus=True):
     DEFAULT_CSS = """
     Grid {
         height: 1fr; scrollbar-size-horizontal: 1; scrollbar-size-vertical: 1;
-        & > .grid--head { text-style: bold; color: $text-muted; }
+        & > .grid--head { text-style: bold; color: $foreground; }
         & > .grid--cursor { background: $surface-lighten-2; text-style: bold; }
         &:focus > .grid--cursor { background: $primary; color: $text; }
         & > .grid--good { color: $text-success; }
