@@ -45,7 +45,7 @@ def test_the_readme_runs_as_written(tmp_path: Path) -> None:
         words = [sys.executable, "-m", "autotts", *shlex.split(command)[1:]]
         done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, env=environment, timeout=400)
         assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
-    assert (tmp_path / "controller.py").read_text().startswith('"""')
+    assert (tmp_path / "controller.py").read_text().startswith("#==== AutoTTS: ")
 
 
 def test_the_sandbox_page_runs_as_written(tmp_path: Path) -> None:
@@ -70,7 +70,7 @@ def test_the_prompts_page_runs_as_written(tmp_path: Path) -> None:
     assert all(f"| `{name}` | " in text and all(f"`{v}`" in text for v in VARIABLES[name]) for name in VARIABLES)
 
 
-@pytest.mark.parametrize("page", ["agents", "archive", "evidence", "reports", "statistics"])
+@pytest.mark.parametrize("page", ["agents", "archive", "controllers", "evidence", "reports", "statistics"])
 def test_pages_with_commands_run_as_written(page: str, tmp_path: Path) -> None:
     text = (ROOT / "docs" / f"{page}.md").read_text()
     environment = {**os.environ, **SMALL, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}

@@ -20,7 +20,7 @@ from autotts.archive import Archive
 from autotts.archive import Program as StoredProgram
 from autotts.cli import _run
 from autotts.cli._common import console, print_json
-from autotts.evaluation import Program, shipped
+from autotts.evaluation import Program, load_program, shipped
 from autotts.replay import save_environment
 from autotts.sandbox.text import printable
 from autotts.search.events import RoundEnded, SearchStarted, SlotEnded, SlotStarted
@@ -130,7 +130,8 @@ def test_every_command_prints_any_program(call: Any, world: Path, display: str) 
         source = Program.from_source(PROGRAMS[name]).source
         assert json.loads(call("show", digest, "--json")[0])["source"] == source
         call("export", digest, "-o", f"{name}.out.py")
-        assert (world / f"{name}.out.py").read_bytes() == source.encode()
+        assert (world / f"{name}.out.py").read_bytes().endswith(b"\n\n" + source.encode())
+        assert load_program(f"{name}.out.py").source == source
 
 
 def test_an_archive_of_somebody_else_may_hold_anything(call: Any) -> None:

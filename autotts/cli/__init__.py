@@ -30,7 +30,7 @@ _COMMANDS = {
     "doctor": "autotts.cli.doctor:doctor",
     "env": "autotts.cli.env:env",
     "evaluate": "autotts.cli.evaluate:evaluate",
-    "export": "autotts.cli.archive:export",
+    "export": "autotts.cli.export:export",
     "front": "autotts.cli.archive:front",
     "inspect": "autotts.cli.inspect:inspect",
     "list": "autotts.cli.archive:list_",

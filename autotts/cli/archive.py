@@ -1,11 +1,9 @@
-"""`autotts list`, `front`, `show`, `export`: reading the archive."""
+"""`autotts list`, `front`, `show`: reading the archive."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any
 
 import click
@@ -17,13 +15,13 @@ from autotts.archive import Program as StoredProgram
 from autotts.cli._common import archive_exists, archive_option, console, json_option, option, print_json
 from autotts.cli.programs import stored
 from autotts.errors import InputError
-from autotts.evaluation import SHIPPED, load_program, shipped
+from autotts.evaluation import SHIPPED, shipped
 from autotts.sandbox.text import printable
 from autotts.search.report import looks_at
 from autotts.ui.progress import clip, gain_text, one_line
 from autotts.ui.report import look_lines, times
 
-__all__ = ["export", "front", "list_", "pick_run", "run_option", "show", "stretch_cells"]
+__all__ = ["Known", "find_stored", "front", "known", "list_", "pick_run", "run_option", "show", "stretch_cells"]
 
 run_option = option("--run", "run_name", default=None, metavar="NAME", help="One run.  [default: the last one]")
 ID = 10
@@ -152,30 +150,45 @@ def stretch_cells(stretch: Stretch, points: Sequence[Point]) -> tuple[str, str, 
 
 
 @dataclass(frozen=True)
-class _Known:
+class Known:
     """What the archive knows of a program: where it came from, its curve in each run, its held-out looks.
 
-    `counts` has the number of looks at each of those environments, with whatever program.
+    `runs` has the runs in which it has a curve. `counts` has the number of looks at each of those environments, with
+    whatever program.
     """
 
     program: StoredProgram
     listed: Sequence[Listed] = ()
+    runs: Mapping[str, Run] = field(default_factory=dict)
     curves: Mapping[str, Sequence[Point]] = field(default_factory=dict)
     looks: Sequence[LedgerEntry] = ()
     counts: Mapping[str, int] = field(default_factory=dict)
 
 
-def _known(reference: str, archive: str) -> _Known:
+def find_stored(reference: str, archive: str) -> StoredProgram:
     """A shipped name stands for what is shipped, as it does for `evaluate`, whether the archive has it or not."""
-    found = stored(shipped(reference)) if reference in SHIPPED else None
-    if found is not None and not archive_exists(archive):
-        return _Known(found)
+    if reference in SHIPPED:
+        return stored(shipped(reference))
     with Archive(archive, create=False) as store:
-        found = found or store.resolve(reference)
-        curves = {run.name: curve for run in store.runs() if (curve := store.points(run.name, found.hash))}
+        return store.resolve(reference)
+
+
+def known(found: StoredProgram, archive: str) -> Known:
+    """What the archive, if there is one, knows of a program."""
+    if not archive_exists(archive):
+        return Known(found)
+    with Archive(archive, create=False) as store:
+        runs = {run.name: run for run in store.runs()}
+        curves = {name: curve for name in runs if (curve := store.points(name, found.hash))}
         looks = store.ledger(program=found.hash)
-        counts = {entry.environment: store.ledger_count(entry.environment) for entry in looks}
-        return _Known(found, [row for row in store.listing() if row.hash == found.hash], curves, looks, counts)
+        return Known(
+            found,
+            [row for row in store.listing() if row.hash == found.hash],
+            {name: runs[name] for name in curves},
+            curves,
+            looks,
+            {entry.environment: store.ledger_count(entry.environment) for entry in looks},
+        )
 
 
 @click.command()
@@ -184,15 +197,15 @@ def _known(reference: str, archive: str) -> _Known:
 @json_option
 def show(program: str, archive: str, as_json: bool) -> int:
     """One PROGRAM (an id, or a shipped name): source, curves, where it came from, held-out looks."""
-    known = _known(program, archive)
+    found = known(find_stored(program, archive), archive)
     if as_json:
-        print_json(_known_json(known))
+        print_json(_known_json(found))
     else:
-        _print_known(known)
+        _print_known(found)
     return 0
 
 
-def _known_json(known: _Known) -> dict[str, Any]:
+def _known_json(known: Known) -> dict[str, Any]:
     found = known.program
     looks = [
         {**asdict(entry), "rows": [{**asdict(row), "accuracy": 100 * row.accuracy} for row in entry.rows]}
@@ -212,7 +225,7 @@ def _known_json(known: _Known) -> dict[str, Any]:
     }
 
 
-def _print_known(known: _Known) -> None:
+def _print_known(known: Known) -> None:
     out, found = console(), known.program
     out.print(f"{found.id}  {found.idea}")
     for row in known.listed:
@@ -241,28 +254,3 @@ def _print_known(known: _Known) -> None:
         )
     source = printable(found.source, newlines=True)
     out.print(Syntax(source, "python", line_numbers=True, background_color="default"))
-
-
-@click.command()
-@click.argument("program")
-@option("--output", "-o", required=True, metavar="FILE", help="Where to write the program.")
-@option("--force", is_flag=True, help="Replace a file that exists.")
-@archive_option
-def export(program: str, output: str, force: bool, archive: str) -> int:
-    """Write PROGRAM as a file of its own, ready for `autotts evaluate FILE` or for reading."""
-    source = _known(program, archive).program.source
-    path = Path(output)
-    if path.exists() and not force:
-        raise InputError(f"{output}: exists already; give another path with -o, or replace it with --force")
-    temporary = path.with_name(f".{path.name}.part")
-    try:
-        with temporary.open("w", encoding="utf-8") as file:
-            file.write(source)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise InputError(f"{output}: cannot be written ({error}); give another path with -o") from error
-    console().print(f"{load_program(output).id} → {output}" if path.suffix == ".py" else f"→ {output}")
-    return 0

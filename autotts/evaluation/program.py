@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 from autotts.errors import InputError
+from autotts.evaluation.heading import without_heading
 from autotts.sandbox.text import printable
 
 __all__ = ["CLASS_DEFAULT", "SHIPPED", "Program", "load_program", "shipped"]
@@ -106,6 +107,8 @@ def shipped(name: str) -> Program:
 def load_program(reference: str) -> Program:
     """A shipped name, a path `file.py`, or `file.py:ClassName` for a class-style file.
 
+    The heading of an exported file is left out.
+
     Raises:
         InputError: nothing of that name, or the file cannot be read.
     """
@@ -123,7 +126,7 @@ def load_program(reference: str) -> Program:
     try:
         if path.stat().st_size > MAX_FILE:
             raise InputError(f"{path}: {path.stat().st_size:,} bytes; a controller has at most {MAX_FILE:,}")
-        source = path.read_text(encoding="utf-8")
+        source = without_heading(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: cannot be read as UTF-8 text ({error})") from error
     if not class_name and not re.search(r"^def solve\b", source, re.M):
