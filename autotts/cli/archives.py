@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterable
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -24,6 +23,7 @@ from autotts.cli._common import (
     workers_option,
 )
 from autotts.errors import InputError
+from autotts.files import must_be_free, write_whole
 from autotts.search.checking import Rerun, recomputed, rerun
 
 __all__ = ["archive"]
@@ -51,28 +51,18 @@ def export(file: str, run_name: str | None, force: bool, archive: str) -> int:
             for line in lines:
                 click.echo(line)
             return 0
-        if Path(file).exists() and not force:
-            raise InputError(f"{file}: exists already; give another path, or replace it with --force")
-        count = _write(Path(file), lines)
+        if not force:
+            must_be_free(Path(file))
+        count = 0
+
+        def encoded() -> Iterator[bytes]:
+            nonlocal count
+            for count, line in enumerate(lines, 1):  # noqa: B007
+                yield f"{line}\n".encode()
+
+        write_whole({Path(file): encoded()})
     console().print(f"{count - 2:,} rows → {file}", soft_wrap=True)
     return 0
-
-
-def _write(path: Path, lines: Iterable[str]) -> int:
-    """The lines as a file that is there whole or not at all; how many they were."""
-    temporary, count = path.with_name(f".{path.name}.part"), 0
-    try:
-        with temporary.open("w", encoding="utf-8") as file:
-            for count, line in enumerate(lines, 1):  # noqa: B007
-                file.write(f"{line}\n")
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be written ({error.strerror}); give another path") from error
-    finally:
-        temporary.unlink(missing_ok=True)
-    return count
 
 
 @archive.command("import")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Iterator, Sequence
 from importlib.metadata import version
@@ -15,10 +14,10 @@ from autotts.archive import Program as StoredProgram
 from autotts.cli._common import archive_option, console, option
 from autotts.cli.archive import Known, find_stored, known
 from autotts.cli.programs import stored
-from autotts.errors import InputError
 from autotts.evaluation import Program, load_program
 from autotts.evaluation.classwriter import class_file
 from autotts.evaluation.heading import with_heading
+from autotts.files import must_be_free, write_whole
 from autotts.sandbox.text import printable
 from autotts.search import Config
 
@@ -42,8 +41,8 @@ LATEST = 5
 @archive_option
 def export(program: str, output: str, form: str, force: bool, archive: str) -> int:
     """Write PROGRAM (an id, a shipped name or a file) as a file that says where it comes from and how it did."""
-    if output != "-" and Path(output).exists() and not force:
-        raise InputError(f"{output}: exists already; give another path with -o, or replace it with --force")
+    if output != "-" and not force:
+        must_be_free(Path(output))
     found = known(_find(program, archive), archive)
     own = Program(found.program.source, found.program.id, found.program.class_name)
     lines = [*_about(found, "FILE" if output == "-" else Path(output).name), *(_CLASS if form == "class" else ())]
@@ -51,7 +50,7 @@ def export(program: str, output: str, form: str, force: bool, archive: str) -> i
     if output == "-":
         _to_standard_output(text)
         return 0
-    _write(Path(output), text)
+    write_whole({Path(output): [text.encode()]})
     again = load_program(f"{output}:{own.class_name}" if own.class_name and output.endswith(".py") else output)
     console().print(f"{again.id} → {output}" if output.endswith(".py") else f"→ {output}", soft_wrap=True)
     return 0
@@ -65,20 +64,6 @@ def _to_standard_output(text: str) -> None:
     """As it is into a file or a pipe; a terminal would obey what does not print."""
     shown = printable(text, newlines=True) if sys.stdout.isatty() else text
     click.echo(shown.encode(), nl=False)
-
-
-def _write(path: Path, text: str) -> None:
-    """The text as a file that is there whole or not at all."""
-    temporary = path.with_name(f".{path.name}.part")
-    try:
-        with temporary.open("w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise InputError(f"{path}: cannot be written ({error}); give another path with -o") from error
 
 
 # ---- the heading -------------------------------------------------------------------------------------------------

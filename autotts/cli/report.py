@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +11,7 @@ from autotts.archive import Archive
 from autotts.cli._again import again
 from autotts.cli._common import archive_option, console, option, sandbox_options, workers_option
 from autotts.cli.archive import pick_run
-from autotts.errors import InputError
+from autotts.files import must_be_free, write_whole
 from autotts.search.sampled import Sampled, sampled
 from autotts.search.summary import Summary, summarise
 from autotts.ui.report_page import Chart, as_csv, charts, page, rendered
@@ -59,7 +57,7 @@ def report(
     if output is None and plots is None and figures is None:
         output = DEFAULT
     if output is not None and not force:
-        _free(Path(output))
+        must_be_free(Path(output))
     with Archive(archive, create=False) as store:
         chosen = pick_run(store, run)
         summary = summarise(store, chosen.name)
@@ -69,8 +67,8 @@ def report(
     files = _files(summary, found, output, plots, figures)
     if not force:
         for path in files:
-            _free(path)
-    _write(files)
+            must_be_free(path)
+    write_whole({path: [content] for path, content in files.items()}, folders=True)
     for place, what in ((output, "page"), (plots, "pictures"), (figures, "figures")):
         if place is not None:
             console().print(f"{chosen.name}: {what} → {place}", soft_wrap=True)
@@ -94,30 +92,3 @@ def _files(
         if figures is not None:
             files[Path(figures, f"{name}.csv")] = as_csv(chart)
     return files
-
-
-def _free(path: Path) -> None:
-    if path.exists():
-        raise InputError(f"{path}: exists already; give another path, or replace it with --force")
-
-
-def _write(files: Mapping[Path, bytes]) -> None:
-    """Files that are there whole or not at all; the last step is to give all of them their names."""
-    parts: dict[Path, Path] = {}
-    path = Path()
-    try:
-        for path, content in files.items():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            part = path.with_name(f".{path.name}.part")
-            with part.open("wb") as file:
-                parts[path] = part
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-        for path, part in parts.items():
-            part.replace(path)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be written ({error.strerror}); give another path") from error
-    finally:
-        for part in parts.values():
-            part.unlink(missing_ok=True)

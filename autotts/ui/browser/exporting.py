@@ -17,6 +17,7 @@ from textual.screen import ModalScreen
 from textual.widgets import Input, Label
 
 from autotts.errors import InputError
+from autotts.files import write_whole
 from autotts.ui.browser.view import Exported, plain
 
 if TYPE_CHECKING:
@@ -101,25 +102,4 @@ class ExportDialog(ModalScreen[None]):
         if path.exists():
             raise InputError(f"{path}: exists already; give another name")
         text = self._picture if path.suffix == ".svg" or self._table is None else as_text(self._table, path.suffix)
-        write_whole(path, text)
-
-
-def write_whole(path: Path, text: str) -> None:
-    """A file that is there whole, or not at all.
-
-    Raises:
-        InputError: it cannot be written.
-    """
-    import os
-
-    temporary = path.with_name(f".{path.name}.part")
-    try:
-        with temporary.open("w", encoding="utf-8", newline="") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be written ({error.strerror}); give another path") from error
-    finally:
-        temporary.unlink(missing_ok=True)
+        write_whole({path: [text.encode()]})
