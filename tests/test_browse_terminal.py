@@ -18,6 +18,7 @@ from autotts.archive import Archive
 from autotts.errors import AutoTTSError
 from autotts.replay import save_environment
 from tests.small import small_environment
+from tests.test_docs import ROOT, commands
 
 pytestmark = pytest.mark.skipif(shutil.which("tmux") is None, reason="no tmux here (Debian: apt-get install tmux)")
 
@@ -125,6 +126,17 @@ def test_quits_and_leaves_the_terminal_as_it_was(
     terminal.press("C-c")
     screen = terminal.wait(lambda screen: "ended 0" in screen)
     assert "Traceback" not in screen
+
+
+def test_the_page_runs_as_written(browsed: Path, tmp_path: Path, terminals: list[Terminal]) -> None:
+    shutil.copy(browsed, tmp_path / "autotts.db")
+    for command in commands((ROOT / "docs" / "browse.md").read_text(), "terminal"):
+        terminal = Terminal(tmp_path, 100, 30, sys.executable, "-m", *command.split())
+        terminals.append(terminal)
+        terminal.wait(lambda screen: "run-1 (done)" in screen)
+        terminal.press("q")
+        terminal.wait(lambda screen: "ended 0" in screen)
+        terminal.close()
 
 
 def test_needs_a_terminal(browsed: Path) -> None:

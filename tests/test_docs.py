@@ -124,7 +124,7 @@ def test_every_bash_block_says_who_runs_it() -> None:
     for page in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]:
         text = page.read_text()
         assert text.count("```bash") == len(
-            re.findall(r"<!-- (?:setup|test|run|engine|benchmark) -->\n```bash", text)
+            re.findall(r"<!-- (?:setup|test|run|terminal|engine|benchmark) -->\n```bash", text)
         ), page
 
 

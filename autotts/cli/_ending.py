@@ -49,6 +49,7 @@ def print_end(job: Search, archive: str) -> None:
             out.print(line, soft_wrap=True, markup=False)
     out.print("Next:")
     for command in (
+        f"autotts browse --run {shlex.quote(job.run)}{place}",
         f"autotts show {best}{place}",
         f"autotts champion --run {shlex.quote(job.run)}{place}",
         f"autotts export {best} -o controller.py{place}",

@@ -25,7 +25,10 @@ from autotts.ui.browser.view import View, plain
 __all__ = ["Browser"]
 
 PAUSE = 1.0
-"""Seconds between two looks at the archive, at the least; a look that takes long is followed by a longer pause."""
+"""Seconds between two looks at the archive, at the least."""
+
+SHARE = 10.0
+"""A look that takes long is followed by a pause that is so many times longer: looking must not slow a search down."""
 
 VIEWS = {
     "runs": "RunsView",
@@ -100,6 +103,7 @@ class Browser(App[None]):
         worker = get_current_worker()
         while not worker.is_cancelled and self.is_running:
             news, counts, trouble = None, None, ""
+            began = time.monotonic()
             try:
                 news = self._read()
                 if news is None or not news.more:
@@ -110,7 +114,7 @@ class Browser(App[None]):
                 return
             self.call_from_thread(self._take, news, counts, trouble)
             if news is None or not news.more:
-                self._wake.wait(PAUSE)
+                self._wake.wait(PAUSE if trouble else max(PAUSE, SHARE * (time.monotonic() - began)))
                 self._wake.clear()
 
     def _read(self) -> News | None:
