@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import shutil
 import signal
@@ -29,7 +30,8 @@ class Terminal:
     """A tmux session of its own: a command, keys, and what is on the screen."""
 
     def __init__(self, folder: Path, width: int, height: int, *command: str) -> None:
-        self._tmux = ["tmux", "-f", "/dev/null", "-S", str(folder / "tmux")]
+        socket = next(folder / f"tmux-{n}" for n in itertools.count() if not (folder / f"tmux-{n}").exists())
+        self._tmux = ["tmux", "-f", "/dev/null", "-S", str(socket)]
         # The size is the terminal's, whatever the environment of the tests says.
         line = " ".join(["env -u COLUMNS -u LINES", *command, f"; echo ended $?; sleep {PATIENCE:.0f}"])
         size = ["-x", str(width), "-y", str(height)]
