@@ -34,7 +34,8 @@ def browse(path: str | None, run_name: str | None, workers: int, isolating: dict
     try:
         if run_name is not None:
             desk.archive.run(run_name)
-        Browser(desk, run_name).run()
+        app = Browser(desk, run_name)
+        app.run()
+        return app.return_code or 0
     finally:
         desk.close()
-    return 0

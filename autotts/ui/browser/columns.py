@@ -162,6 +162,11 @@ class ProgramColumns:
         """Whether a program holds a point of the front, by an accepted proposal."""
         return self.hashes[index] in self._holders and self._texts["outcome"][index] == "ok"
 
+    def idea_of(self, hash: str) -> str:
+        """The idea of a program, "" where it is not among those that are read."""
+        key = bytes.fromhex(hash)
+        return self._texts["idea"][self.hashes.index(key)] if key in self.hashes else ""
+
     def text(self, name: str, index: int) -> str:
         """A cell as it is shown."""
         if name == "front":

@@ -17,7 +17,7 @@ from textual.reactive import reactive
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
-__all__ = ["Column", "Grid", "Rows"]
+__all__ = ["Column", "Grid", "NoRows", "Rows"]
 
 GAP = 2
 MARK = 2

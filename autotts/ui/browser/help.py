@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from rich.table import Table
-from textual.app import ComposeResult
+from textual.app import App, ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import VerticalScroll
 from textual.screen import ModalScreen, Screen
@@ -39,17 +39,23 @@ class HelpDialog(ModalScreen[None]):
         table = Table(box=None, pad_edge=False, show_header=False)
         table.add_column("key", style="bold", no_wrap=True)
         table.add_column("what it does")
-        for keys, description in self._keys().items():
-            table.add_row(description, keys)
+        for group, keys in self._groups().items():
+            table.add_row("", group, style="italic")
+            for what, shown in keys.items():
+                table.add_row(", ".join(shown), what)
         return table
 
-    def _keys(self) -> dict[str, str]:
-        """What keys do → the keys, those of the view first."""
-        keys: dict[str, list[str]] = {}
-        bindings = [active.binding for active in self._of.active_bindings.values()]
-        for binding in bindings:
-            if binding.description and not binding.system:
-                shown = self.app.get_key_display(binding)
-                listed = keys.setdefault(binding.tooltip or binding.description, [])
-                listed += [shown] if shown not in listed else []
-        return {what: ", ".join(shown) for what, shown in keys.items()}
+    def _groups(self) -> dict[str, dict[str, list[str]]]:
+        """Group → what keys do → the keys: those of the view first, those of the application last."""
+        groups: dict[str, dict[str, list[str]]] = {"in this view": {}, "where the cursor is": {}, "everywhere": {}}
+        for active in self._of.active_bindings.values():
+            binding = active.binding
+            if not binding.description or binding.system:
+                continue
+            own = type(active.node).__module__.startswith("autotts.")
+            everywhere = isinstance(active.node, App) or (active.node is self._of and not own)
+            name = "everywhere" if everywhere else "in this view" if active.node is self._of else "where the cursor is"
+            keys = groups[name].setdefault(binding.tooltip or binding.description, [])
+            shown = self.app.get_key_display(binding)
+            keys += [shown] if shown not in keys else []
+        return {name: keys for name, keys in groups.items() if keys}

@@ -174,21 +174,21 @@ class View(Screen[None]):
         try:
             found = what()
         except AutoTTSError as error:
-            self._unless_cancelled(worker, self._failed, str(error))
+            self._unless_cancelled(worker, self._excuse, str(error))
             return
-        self._unless_cancelled(worker, self._found, then, found)
+        self._unless_cancelled(worker, self._deliver, then, found)
 
     def _unless_cancelled(self, worker: Worker[Any], show: Callable[..., None], *arguments: Any) -> None:
         """Show something, unless something else was asked for, or the browser is closing."""
         if not worker.is_cancelled and self.app.is_running:
             self.app.call_from_thread(show, *arguments)
 
-    def _found(self, then: Callable[[T], None], found: T) -> None:
+    def _deliver(self, then: Callable[[T], None], found: T) -> None:
         if self.is_attached:
             self.say("")
             then(found)
 
-    def _failed(self, text: str) -> None:
+    def _excuse(self, text: str) -> None:
         if self.is_attached:
             self.say("")
             self.wrong(text)

@@ -1,0 +1,55 @@
+"""Sources with highlighting, and the difference of two of them."""
+
+from __future__ import annotations
+
+import difflib
+
+from rich.syntax import Syntax
+from rich.text import Text
+
+from autotts.sandbox.text import printable
+
+__all__ = ["highlighted", "unified"]
+
+CONTEXT = 3
+"""Lines around a change."""
+
+_MARKS = {" ": "", "+": "green", "-": "red"}
+
+
+def highlighted(source: str, dark: bool = True) -> list[Text]:
+    """The lines of a Python source, with colours.
+
+    Args:
+        source: a program's; what does not print is replaced.
+        dark: for a dark background.
+    """
+    syntax = Syntax("", "python", theme="ansi_dark" if dark else "ansi_light", background_color="default")
+    text = syntax.highlight(printable(source, newlines=True).expandtabs(4))
+    lines = list(text.split("\n", allow_blank=True))
+    wanted = source.count("\n") + (not source.endswith("\n"))
+    return [*lines, *(Text() for _ in range(wanted - len(lines)))][:wanted]
+
+
+def unified(before: str, after: str, dark: bool = True) -> list[Text]:
+    """What was taken away (-) and added (+) between two sources, with line numbers, and lines around it."""
+    old, new = before.split("\n"), after.split("\n")
+    shown = {"-": highlighted(before, dark), "+": highlighted(after, dark)}
+    lines: list[Text] = []
+    for group in difflib.SequenceMatcher(None, old, new, autojunk=False).get_grouped_opcodes(CONTEXT):
+        first, last = group[0], group[-1]
+        lines.append(Text(f"@@ lines {first[1] + 1}–{last[2]} → {first[3] + 1}–{last[4]}", style="bold"))
+        for tag, i, j, k, m in group:
+            if tag == "equal":
+                lines += [_line(" ", n + 1, n + 1 - i + k, shown["-"][n]) for n in range(i, min(j, len(shown["-"])))]
+                continue
+            lines += [_line("-", n + 1, None, shown["-"][n]) for n in range(i, min(j, len(shown["-"])))]
+            lines += [_line("+", None, n + 1, shown["+"][n]) for n in range(k, min(m, len(shown["+"])))]
+    return lines
+
+
+def _line(sign: str, old: int | None, new: int | None, text: Text) -> Text:
+    numbers = f"{'' if old is None else old:>4} {'' if new is None else new:>4} "
+    line = Text(numbers, style="dim", no_wrap=True)
+    line.append(f"{sign} ", style=f"bold {_MARKS[sign]}".strip())
+    return line.append_text(text)
