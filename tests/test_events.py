@@ -18,7 +18,17 @@ import pytest
 import autotts
 from autotts.agents import MockAgent
 from autotts.replay import save_environment
-from autotts.search import Event, Listeners, RoundEnded, SearchEnded, SearchStarted, as_json
+from autotts.search import (
+    Budget,
+    Event,
+    Listeners,
+    RoundEnded,
+    SearchEnded,
+    SearchStarted,
+    SlotEnded,
+    SlotStarted,
+    as_json,
+)
 from autotts.ui.log import SCHEMA, EventLog, make_log
 from tests.scripted import good, small_search
 from tests.small import small_environment
@@ -54,6 +64,22 @@ def test_the_log_of_a_search_holds_every_event_as_it_was(tmp_path: Path) -> None
     assert [bare(row) for row in rows(tmp_path / "run.jsonl")] == [as_json(event) for event in heard]
     assert {type(event) for event in heard} >= {SearchStarted, RoundEnded, SearchEnded}
     assert said == []
+
+
+def test_events_have_what_a_display_draws(tmp_path: Path) -> None:
+    heard: list[Event] = []
+    budget = Budget(time=500.0, proposals=9)
+    with small_search(tmp_path / "a.db", [MockAgent([good(2)])], budget=budget) as search:
+        search.listen = heard.append
+        search.go()
+        ended = [event for event in heard if isinstance(event, SlotEnded)]
+        for event, candidate in zip(ended, search.candidates, strict=True):
+            assert event.points == candidate.points and bool(event.points) == event.confirmed
+    (started,) = (event for event in heard if isinstance(event, SearchStarted))
+    assert started.limits == (("time", 500.0), ("proposals", 9)) and started.seconds >= 0
+    stages = [(e.stage, e.agent) for e in heard if isinstance(e, SlotStarted) and e.round == 1]
+    assert stages[:3] == [("propose", search.agents[0].name), ("wait", ""), ("screen", "")]
+    assert [event.cpu_seconds for event in heard if isinstance(event, RoundEnded)][-1] > 0
 
 
 def test_a_listener_that_fails_is_reported_once_and_stops_nothing(tmp_path: Path) -> None:

@@ -354,6 +354,7 @@ def test_imports_of_the_toolkit(imports: str) -> None:
         ("from autotts.errors import InputError\n", "autotts.errors"),
         ("from autotts.toolkit import *\n", "which is not"),
         ("from . import x\n", "line 1 imports in a way"),
+        (f"x = 1\nimport a{'.a' * 60_000}\n", "line 2 imports in a way"),
         ("class OptimalController: pass\n", "OptimalController"),
         ("_autotts = 1\n", "_autotts"),
     ],

@@ -245,8 +245,6 @@ def _go(
             with _interruptible(job):
                 job.go()
             code, why = 0, _nothing_made(job)
-            if job.ended and not as_json:
-                console().print(job.ended, soft_wrap=True)
         except KeyboardInterrupt:
             code, why = 130, "Interrupted; everything so far is kept. Go on with:"
         except LimitReached as error:
@@ -254,6 +252,8 @@ def _go(
             again = f"{again} {str(error).split()[0].rstrip(':')} N" if str(error).startswith("--") else again
         except AutoTTSError as error:
             code, why = error.exit_code, f"error: {error}. Everything so far is kept; when this is mended, go on with:"
+    if job.ended and not code and not as_json:
+        console().print(job.ended, soft_wrap=True)
     said = console(stderr=as_json or code != 130)
     if code not in (0, 3):
         said.print(why, soft_wrap=True)

@@ -14,6 +14,7 @@ import re
 import textwrap
 import tokenize
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from functools import cache
 from importlib import resources
 
@@ -25,6 +26,9 @@ __all__ = ["class_file"]
 
 _ROOM = "_autotts"
 """The one name, with those that begin so, that a file keeps for itself beside `CLASS_DEFAULT`."""
+
+LONGEST = 1000
+"""Words of an import statement."""
 
 _OTHERS = '''
 UNPARSED_ID = 0
@@ -170,10 +174,10 @@ def _imports(tokens: Sequence[tokenize.TokenInfo]) -> Iterator[list[tokenize.Tok
 
 def _instead(program: Program, statement: Sequence[tokenize.TokenInfo]) -> str | None:
     """What stands for an import of ours (or of the future, which has its place at the top); None for another one."""
-    try:
-        node = ast.parse(" ".join(token.string for token in statement)).body[0]
-    except SyntaxError:
-        node = ast.Pass()
+    node: ast.stmt = ast.Pass()
+    if len(statement) < LONGEST:  # a parser takes the square of that
+        with suppress(SyntaxError):
+            node = ast.parse(" ".join(token.string for token in statement)).body[0]
     if isinstance(node, ast.ImportFrom) and not node.level:
         if node.module == "__future__":
             return "pass"

@@ -42,6 +42,11 @@ class Budget:
             if value is not None and not 0 <= value < math.inf:
                 raise InputError(f"a budget's {name} is {value}; give a finite number from 0 on, or None")
 
+    @property
+    def limits(self) -> tuple[tuple[str, float], ...]:
+        """Those that are set, by name."""
+        return tuple((name, value) for name, value in vars(self).items() if value is not None)
+
     def over(self, earlier: Budget) -> Budget:
         """These, and the earlier ones where these say nothing."""
         both = {f.name: getattr(self, f.name) for f in fields(self)}
@@ -77,11 +82,13 @@ class Account:
         self._before = self.archive.add_seconds(self.run, now - self._started)
         self._started = now
 
+    def seconds(self) -> float:
+        """That the run has taken, over all its starts."""
+        return self._before + (time.monotonic() - self._started)
+
     def seconds_left(self) -> float:
         """Of the run's time."""
-        if self.budget.time is None:
-            return float("inf")
-        return self.budget.time - self._before - (time.monotonic() - self._started)
+        return float("inf") if self.budget.time is None else self.budget.time - self.seconds()
 
     def admit_proposal(self, asked: int) -> None:
         """Refuse to ask for one more program than the limits allow, when `asked` have been.

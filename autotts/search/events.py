@@ -30,7 +30,11 @@ class Event:
 
 @dataclass(frozen=True)
 class SearchStarted(Event):
-    """The run is open; `done` slots were in the archive already. Round 0 is the baselines and what people added."""
+    """The run is open; `done` slots were in the archive already. Round 0 is the baselines and what people added.
+
+    `seconds` is what it took before, over all its starts, and `limits` has the limits that are set: cost (dollars),
+    tokens, time (seconds), proposals, plateau (rounds), target (points).
+    """
 
     rounds: int
     per_round: int
@@ -38,16 +42,19 @@ class SearchStarted(Event):
     added: int
     done: int
     isolation: str
+    seconds: float = 0.0
+    limits: tuple[tuple[str, float], ...] = ()
 
 
 @dataclass(frozen=True)
 class SlotStarted(Event):
-    """A candidate is being worked on; `stage` is propose, screen or confirm."""
+    """A candidate is at a stage: propose (then `agent` is who is asked), wait (for a processor), screen or confirm."""
 
     round: int
     slot: int
     stage: str
     program: str
+    agent: str = ""
 
 
 @dataclass(frozen=True)
@@ -72,7 +79,7 @@ class SlotEnded(Event):
     """A candidate is in the archive.
 
     `gain` is the gain at matched tokens over the reference in points with its standard error, None where the candidate
-    has no curve; `confirmed` says on which episodes.
+    has no curve; `confirmed` says on which episodes. `points` has the confirmed mean curve: (β, accuracy, tokens) each.
     """
 
     round: int
@@ -84,13 +91,15 @@ class SlotEnded(Event):
     gain_se: float | None
     confirmed: bool
     message: str
+    points: tuple[tuple[float, float, float], ...] = ()
 
 
 @dataclass(frozen=True)
 class RoundEnded(Event):
     """All slots of a round are in the archive; figures over the whole run.
 
-    `tokens` and `cost` (dollars) are what models took; the price of `unpriced` calls is not known.
+    `tokens` and `cost` (dollars) are what models took; the price of `unpriced` calls is not known. `cpu_seconds` is
+    what programs took since this process began.
     """
 
     round: int
@@ -105,6 +114,7 @@ class RoundEnded(Event):
     tokens: int = 0
     cost: float = 0.0
     unpriced: int = 0
+    cpu_seconds: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -120,7 +120,8 @@ class Search:
         self._held = self.archive.last_slot(self.run)
         rounds, per_round, added = self.config.rounds, self.config.proposals_per_round, len(self.config.added)
         self.evaluator.admit(self.turns.all_built_in and not added)
-        self.emit(SearchStarted(self.run, rounds, per_round, len(BASELINES), added, done, self.evaluator.isolation))
+        shape = rounds, per_round, len(BASELINES), added, done, self.evaluator.isolation
+        self.emit(SearchStarted(self.run, *shape, self.account.seconds(), self.config.budget.limits))
 
     def stop(self) -> None:
         """End `go` with KeyboardInterrupt: when what is under way has ended; at once where it is called again.
@@ -225,7 +226,7 @@ class Search:
 
     def answer(self, place: Place, told: Callable[[Event], None] | None = None) -> Proposal | AgentError:
         """Ask the agent whose turn it is."""
-        (told or self.emit)(SlotStarted(self.run, *place, "propose", ""))
+        (told or self.emit)(SlotStarted(self.run, *place, "propose", "", self.turns.at(place)[0].name))
         context = self.context(place, told)
         try:
             answer = self.turns.ask(place, context, self._rng(place, "propose"))
@@ -301,7 +302,8 @@ class Search:
             self._best, self._raised = candidate, place[0]
         assert decided.verdict is not None
         said, why = (candidate.id, candidate.idea, candidate.outcome), decided.verdict.message
-        self.emit(SlotEnded(self.run, *place, *said, candidate.gain, candidate.gain_se, confirmed, why))
+        points = tuple((p.beta, p.accuracy, p.tokens) for p in self._story.points)
+        self.emit(SlotEnded(self.run, *place, *said, candidate.gain, candidate.gain_se, confirmed, why, points))
         self._go_on()
         if answer is not None:
             self.turns.hear(place, answer)
@@ -335,7 +337,7 @@ class Search:
         figures: dict[str, Any] = self.standing.figures()
         rejects = tuple(sorted(self._story.rejects.items()))
         tokens, cost, unpriced = self.archive.spent(self.run)
-        figures |= {"tokens": tokens, "cost": cost, "unpriced": unpriced}
+        figures |= {"tokens": tokens, "cost": cost, "unpriced": unpriced, "cpu_seconds": self.evaluator.cpu_seconds}
         self.emit(RoundEnded(self.run, round_, len(self._story.candidates), rejects=rejects, **figures))
         budget, gain = self.config.budget, 100 * self.standing.best_gain
         if self._ended:

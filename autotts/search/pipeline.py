@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from autotts.agents import Proposal
 from autotts.archive import Proposal as StoredProposal
 from autotts.errors import AgentDown, AgentError, LimitReached
-from autotts.search.events import Event, SearchStopping
+from autotts.search.events import Event, SearchStopping, SlotStarted
 from autotts.search.judging import Judged
 
 if TYPE_CHECKING:
@@ -182,6 +182,7 @@ class Pipeline:
         self._answers[place] = news.value
         stored = self._stored.pop(place, None)
         self._put(place, stored if stored is not None else self._search.keep(place, news.value))
+        self._search.emit(SlotStarted(self._search.run, *place, "wait", ""))
 
     def _fail(self, error: BaseException) -> None:
         """End with this error, but not before what is under way has ended: what it brings may have been paid for."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from autotts.agents import Candidate, History
-from autotts.archive import Archive, Evaluation, Proposal
+from autotts.archive import Archive, Evaluation, Point, Proposal
 from autotts.archive import Program as StoredProgram
 from autotts.archive.selection import Entry, Selector
 from autotts.replay import Environment
@@ -87,6 +87,7 @@ class Story:
         candidates: everything told, in order.
         standing, known: see these.
         rejects: how many ended in each outcome that is not "ok".
+        points: the confirmed mean curve of the last candidate, empty where it has none.
     """
 
     archive: Archive
@@ -98,6 +99,7 @@ class Story:
     standing: Standing = field(init=False)
     known: Known = field(init=False)
     rejects: Counter[str] = field(default_factory=Counter)
+    points: tuple[Point, ...] = ()
     _places: dict[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -118,7 +120,7 @@ class Story:
         if program is None:
             program = self.archive.program(verdict.program) if verdict.program else StoredProgram("", "")
             assert program is not None
-        behaviour, confirmed = "", False
+        behaviour, confirmed, self.points = "", False, ()
         if verdict.outcome == "ok":
             screened = self._evaluations(program.hash, "screen", evaluations)
             behaviour = behaviour_of([screened[0].digests])
@@ -191,6 +193,6 @@ class Story:
         gain = stored.verdict.gain or 0.0, stored.verdict.gain_se
         # By its place, not by the name that the archive has: a person may have added the same text before.
         baseline = BASELINES[stored.slot] if stored.round == 0 and stored.slot < len(BASELINES) else ""
-        self.standing.take(program.id, baseline, gain, screened, confirmed)
+        self.points = self.standing.take(program.id, baseline, gain, screened, confirmed)
         if not baseline:
             self.selector.add(Entry(program.id, self.standing.shares(program.id, confirmed), *gain))

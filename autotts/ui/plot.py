@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
-__all__ = ["front_picture"]
+__all__ = ["front_picture", "short_tokens"]
 
 
 def front_picture(
@@ -39,7 +39,7 @@ def front_picture(
     if every:
         low, high = math.log10(max(min(every), 1.0)), math.log10(max(max(every), 1.0))
         ticks = [low + (high - low) * k / 5 for k in range(6)]
-        plotext.xticks(ticks, [_short(10**tick) for tick in ticks])
+        plotext.xticks(ticks, [short_tokens(10**tick) for tick in ticks])
     plotext.xlabel("tokens a question")
     plotext.ylabel("accuracy %")
     text: str = plotext.build()
@@ -47,5 +47,6 @@ def front_picture(
     return text if colour else plain
 
 
-def _short(tokens: float) -> str:
+def short_tokens(tokens: float) -> str:
+    """Thousands and millions in three digits or so."""
     return f"{tokens / 1e6:.1f}M" if tokens >= 1e6 else f"{tokens / 1e3:.0f}K" if tokens >= 1e3 else f"{tokens:.0f}"
