@@ -105,7 +105,7 @@ class CurvePlot(PlotWidget, can_focus=False):
         """Axes."""
         super().on_mount()
         self.set_x_formatter(_Tokens())
-        self.margin_top = 0
+        self.margin_top, self.margin_bottom = 0, 2
         self.margin_left = 6
 
     def draw(self, series: Sequence[Series], chosen: tuple[float, float] | None = None) -> None:
@@ -117,18 +117,19 @@ class CurvePlot(PlotWidget, can_focus=False):
         """
         colours = self.colours()
         self.clear()
-        for one in series:
-            points = [(t, a) for t, a in zip(one.tokens, one.accuracy, strict=True) if t > 0]
-            if not points:
-                continue
-            x, y = np.log10([t for t, _ in points]), np.array([a for _, a in points])
-            style = colours.get(one.hue, "white")
-            if one.joined:
-                self.plot(x, y, line_style=style, hires_mode=HiResMode.BRAILLE)
-            if one.mark:
-                self.scatter(x, y, marker=one.mark, marker_style=style)
-            elif not one.joined:
-                self.scatter(x, y, marker_style=style, hires_mode=HiResMode.BRAILLE)
+        for marks in (False, True):  # no line hides a mark
+            for one in series:
+                points = [(t, a) for t, a in zip(one.tokens, one.accuracy, strict=True) if t > 0]
+                if not points:
+                    continue
+                x, y = np.log10([t for t, _ in points]), np.array([a for _, a in points])
+                style = colours.get(one.hue, "white")
+                if marks and one.mark:
+                    self.scatter(x, y, marker=one.mark, marker_style=style)
+                elif one.joined and not marks:
+                    self.plot(x, y, line_style=style, hires_mode=HiResMode.BRAILLE)
+                elif not one.joined and not one.mark and not marks:
+                    self.scatter(x, y, marker_style=style, hires_mode=HiResMode.BRAILLE)
         if chosen is not None and chosen[0] > 0:
             style = f"bold {colours.get('background', 'black')} on {colours.get('warning', 'yellow')}"
             self.scatter([math.log10(chosen[0])], [chosen[1]], marker="◆", marker_style=style)
