@@ -20,6 +20,8 @@ Indices = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 
 UNDECIDED = "undecided"
+BASELINES = 100
+"""Baselines are among so many first proposals."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,6 +168,21 @@ class ProgramColumns:
         """The idea of a program, "" where it is not among those that are read."""
         key = bytes.fromhex(hash)
         return self._texts["idea"][self.hashes.index(key)] if key in self.hashes else ""
+
+    def best(self) -> str:
+        """Hash of the confirmed program of the greatest gain, of baselines only where there is no other; "" of none."""
+        confirmed = [k for k, stage in enumerate(self._texts["stage"]) if stage == "confirmed" and self._is_ok(k)]
+        gains, agents = self._figures["gain"], self._texts["agent"]
+        return self.hash(max(confirmed, key=lambda k: (agents[k] != "baseline", gains[k]))) if confirmed else ""
+
+    def baselines(self) -> list[str]:
+        """Hashes of the confirmed baselines."""
+        agents, stages = self._texts["agent"], self._texts["stage"]
+        first = range(min(len(self), BASELINES))
+        return [self.hash(k) for k in first if agents[k] == "baseline" and stages[k] == "confirmed" and self._is_ok(k)]
+
+    def _is_ok(self, index: int) -> bool:
+        return self._texts["outcome"][index] == "ok"
 
     def text(self, name: str, index: int) -> str:
         """A cell as it is shown."""

@@ -17,11 +17,12 @@ from autotts.archive.alone import is_free
 from autotts.errors import InputError
 
 if TYPE_CHECKING:  # imported when evidence is first asked for: the first screen must not wait for it
-    from autotts.evaluation import Program
+    from autotts.evaluation import EpisodeTrace, Evaluator, Program
     from autotts.search.figures import Figures
     from autotts.traces.bench import Bench
+    from autotts.traces.heat import HeatMap
 
-__all__ = ["Desk", "News"]
+__all__ = ["Desk", "News", "Traced"]
 
 PATIENCE = 3.0
 """Seconds for which a locked archive, or a server that went away, is waited for before a person is told."""
@@ -51,6 +52,27 @@ BATCH = 500
 """Proposals that are read at a time."""
 
 
+TRACED = 4
+"""Programs whose traces are kept."""
+
+
+@dataclass(frozen=True)
+class Traced:
+    """What a program did in a sample of episodes.
+
+    Attributes:
+        program: what played.
+        traces: one an episode.
+        heat: how they ended.
+        evaluator: that played them, and can play others.
+    """
+
+    program: Program
+    traces: tuple[EpisodeTrace, ...]
+    heat: HeatMap
+    evaluator: Evaluator
+
+
 class _Patient(Archive):
     patience = PATIENCE
 
@@ -76,6 +98,8 @@ class Desk:
     _figures: dict[str, Figures] = field(init=False, default_factory=dict)
     _betas: dict[str, list[float]] = field(init=False, default_factory=dict)
     _benches: dict[str, Bench] = field(init=False, default_factory=dict)
+    _evaluators: dict[str, Evaluator] = field(init=False, default_factory=dict)
+    _traced: dict[tuple[str, str], Traced] = field(init=False, default_factory=dict)
     _making: threading.Lock = field(init=False, default_factory=threading.Lock)
     _open: ExitStack = field(init=False, default_factory=ExitStack)
 
@@ -199,22 +223,51 @@ class Desk:
             raise InputError(f"{hash[:10]}: no such program in {self.archive.name}")
         return Program(stored.source, stored.name or stored.id, stored.class_name)
 
-    def bench(self, run: str) -> Bench:
-        """Instruments on the environments that a run searches.
+    def evaluator(self, run: str) -> Evaluator:
+        """What runs programs on the environments that a run searches.
 
         Raises:
             InputError: the environments are not there, or not what they were.
         """
         from autotts.evaluation import Evaluator
         from autotts.search.runs import run_environments
-        from autotts.traces.bench import Bench
 
         config = self.figures(run).config
         with self._making:
-            if run not in self._benches:
+            if run not in self._evaluators:
                 environments, _ = run_environments(self.archive.run(run), config)
-                evaluator = self._open.enter_context(
+                self._evaluators[run] = self._open.enter_context(
                     Evaluator(environments, self.workers, notice=self.notice, **self.isolating)
                 )
-                self._benches[run] = Bench(evaluator, config.bench_protocol)
-            return self._benches[run]
+            return self._evaluators[run]
+
+    def bench(self, run: str) -> Bench:
+        """Instruments on the environments that a run searches.
+
+        Raises:
+            InputError: see `evaluator`.
+        """
+        from autotts.traces.bench import Bench
+
+        evaluator, protocol = self.evaluator(run), self.figures(run).config.bench_protocol
+        with self._making:
+            return self._benches.setdefault(run, Bench(evaluator, protocol))
+
+    def traced(self, run: str, hash: str) -> Traced:
+        """What a program did in a sample of episodes, played again in the sandbox; the last few are kept.
+
+        Raises:
+            InputError: see `evaluator`.
+            ProgramError: the program fails.
+        """
+        from autotts.traces.heat import heat_map
+
+        if (run, hash) not in self._traced:
+            evaluator, program = self.evaluator(run), self.program(hash)
+            traces = evaluator.trace(program)
+            found = Traced(program, tuple(traces), heat_map(traces, evaluator.environments), evaluator)
+            with self._making:
+                self._traced[run, hash] = found
+                for key in list(self._traced)[:-TRACED]:
+                    del self._traced[key]
+        return self._traced[run, hash]

@@ -132,8 +132,11 @@ class FrontView(View):
     def on_news(self) -> None:
         """Draw the front anew, and read the points of all programs again where there are many more."""
         counts = self.browser.run_counts()
-        reading = any(w.group == "points" and not w.is_finished for w in self.workers)
-        if counts and not reading and (self._known < 0 or counts.candidates > AGAIN * self._known + 1):
+        if (
+            counts
+            and not self.is_finding("points")
+            and (self._known < 0 or counts.candidates > AGAIN * self._known + 1)
+        ):
             self._known = counts.candidates
             self.find(self._read, self._has_read, "reading all points", group="points")
         self.redraw()

@@ -142,7 +142,7 @@ class RunsView(View):
     def _grow(self) -> None:
         """Compute the hypervolumes of one run whose figures are old, the last run first; in the background."""
         old = [one for one in reversed(self.browser.counts) if self._is_old(one)]
-        if not old or any(w.group == "grow" and not w.is_finished for w in self.workers):
+        if not old or self.is_finding("grow"):
             return
         one, desk = old[0], self.browser.desk
         self.find(lambda: desk.hypervolumes(one.name, GREW), partial(self._has_grown, one), "", group="grow")

@@ -21,7 +21,7 @@ from autotts.sandbox.text import printable
 if TYPE_CHECKING:
     from autotts.ui.browser.app import Browser
 
-__all__ = ["Exported", "View", "plain"]
+__all__ = ["Exported", "Value", "View", "plain"]
 
 T = TypeVar("T")
 
@@ -177,6 +177,10 @@ class View(Screen[None]):
             self._unless_cancelled(worker, self._excuse, str(error))
             return
         self._unless_cancelled(worker, self._deliver, then, found)
+
+    def is_finding(self, group: str = "find") -> bool:
+        """Whether something of a group is being done."""
+        return any(worker.group == group and not worker.is_finished for worker in self.workers)
 
     def _unless_cancelled(self, worker: Worker[Any], show: Callable[..., None], *arguments: Any) -> None:
         """Show something, unless something else was asked for, or the browser is closing."""
