@@ -1,7 +1,7 @@
 """Everything that was proposed, what became of it, and the front: records, store, Pareto fronts, selection."""
 
 from autotts.archive.integrity import Fault
-from autotts.archive.overview import RunCounts
+from autotts.archive.overview import RunCounts, StoredEvaluation
 from autotts.archive.pareto import (
     Point,
     Stretch,
@@ -45,6 +45,7 @@ __all__ = [
     "Proposal",
     "Run",
     "RunCounts",
+    "StoredEvaluation",
     "Stretch",
     "Verdict",
     "as_stored",

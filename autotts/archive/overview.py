@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from autotts.archive.pareto import Point
 from autotts.archive.records import Listed
 from autotts.archive.schema import tables
 
-__all__ = ["Overview", "RunCounts"]
+__all__ = ["Overview", "RunCounts", "StoredEvaluation"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +56,27 @@ class RunCounts:
         return sum(self.outcomes.values())
 
 
+@dataclass(frozen=True, slots=True)
+class StoredEvaluation:
+    """That an evaluation is in the archive.
+
+    Attributes:
+        environment, protocol: hashes.
+        source: "screen", "confirm" or "heldout".
+        betas, seeds: how many.
+        isolation: layers under which the program ran.
+        actions: short hash that stands for all actions of all episodes, "" where it was not taken.
+    """
+
+    environment: str
+    protocol: str
+    source: str
+    betas: int
+    seeds: int
+    isolation: str
+    actions: str
+
+
 class Overview(Database):
     """What an archive tells those who look at it while others write."""
 
@@ -89,6 +111,24 @@ class Overview(Database):
         query = sa.select(*columns, p.c.idea).join_from(t, p, t.c.program == p.c.hash).join(r, t.c.run == r.c.name)
         query = query.where(t.c.program == program).order_by(r.c.number, t.c.round, t.c.slot)
         return [rows.listed_of(row) for row in self._all(query)]
+
+    def stored_evaluations(self, program: str) -> list[StoredEvaluation]:
+        """What evaluations of a program (hash) there are, without their figures, by source and environment."""
+        t = tables.evaluation
+        columns = t.c.environment, t.c.protocol, t.c.source, t.c.betas, t.c.seeds, t.c.digests, t.c.isolation
+        query = sa.select(*columns).where(t.c.program == program).order_by(t.c.source, t.c.protocol, t.c.environment)
+        return [
+            StoredEvaluation(
+                row.environment,
+                row.protocol,
+                row.source,
+                len(json.loads(row.betas)),
+                len(json.loads(row.seeds)),
+                row.isolation,
+                hashlib.sha256(bytes(row.digests)).hexdigest()[:16] if row.digests else "",
+            )
+            for row in self._all(query)
+        ]
 
     def counts(self) -> list[RunCounts]:
         """Every run at this moment, in the order in which they began."""

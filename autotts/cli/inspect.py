@@ -34,6 +34,7 @@ from autotts.sandbox.text import printable
 from autotts.search import Config
 from autotts.traces import Evidence, lineage
 from autotts.traces.bench import Bench
+from autotts.ui.conversation import call_head, call_reply, call_tail
 
 __all__ = ["inspect"]
 
@@ -206,28 +207,12 @@ def conversation(place: str, run_name: str | None, archive: str, as_json: bool) 
         print_json([{**asdict(call), "reply": json.loads(call.reply or "null")} for call in calls])
         return 0
     for call in calls:
-        templates = ", ".join(f"{name} {digest[:12]}" for name, digest in call.templates.items())
-        click.echo(printable(f"---- call {call.number} to {call.agent} ({templates or 'no template'}): told"))
+        click.echo(f"---- {call_head(call)}: told")
         click.echo(printable(call.prompt, newlines=True))
-        cost = "price unknown" if call.cost is None else f"${call.cost:.4f}"
-        click.echo(
-            printable(f"---- {call.outcome or 'under way'}, {call.tokens:,} tokens, {cost}, {call.seconds:.1f} s")
-        )
-        if call.reply:
-            reply = json.loads(call.reply)
-            click.echo(printable("\n".join([reply["text"], *map(_wanted, reply["calls"])]), newlines=True))
+        click.echo(f"---- {call_tail(call)}")
+        if reply := call_reply(call):
+            click.echo(reply)
     return 0
-
-
-def _wanted(call: dict[str, Any]) -> str:
-    """A tool's call; arguments of several lines, such as programs, as they are."""
-    short, long = {}, []
-    for name, value in (call["arguments"] or {"malformed": call["written"]}).items():
-        if isinstance(value, str) and "\n" in value:
-            long.append(f"{name}:\n{value}")
-        else:
-            short[name] = value
-    return "\n".join([f"→ {call['name']}({json.dumps(short, ensure_ascii=False) if short else ''})", *long])
 
 
 @inspect.command("lineage")

@@ -178,16 +178,17 @@ class Browser(App[None]):
         """Of the run that is looked at."""
         return next((one for one in self.counts if one.name == self.run_name), None)
 
-    def open_program(self, hash: str, tab: str = "") -> None:
-        """Show one program of the run.
+    def open_program(self, hash: str, tab: str = "", place: tuple[int, int] | None = None) -> None:
+        """Show one program of the run, or an answer that never became one.
 
         Args:
-            hash: of the program.
+            hash: of the program, "" for an answer that is none.
             tab: which of its pages is shown first, "" for the source.
+            place: (round, slot) of the proposal, None for the first one that came to the program.
         """
         from autotts.ui.browser.program import ProgramView
 
-        self.push_screen(ProgramView(hash, tab))
+        self.push_screen(ProgramView(hash, tab, place))
 
     def compare(self, programs: Sequence[str]) -> None:
         """Compare two programs (hashes); one alone is compared with the run's reference."""

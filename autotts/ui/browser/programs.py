@@ -157,10 +157,8 @@ class ProgramsView(View):
     @on(Grid.Chosen)
     def open(self) -> None:
         """Show the program."""
-        if hash := self.selected():
-            self.browser.open_program(hash)
-        else:
-            self.app.notify("the agent's answer holds no program; its reason is below the table", markup=False)
+        round_, slot = (int(part) for part in self.grid.key.split("."))
+        self.browser.open_program(self.selected(), place=(round_, slot))
 
     def selected(self) -> str:
         """Hash of the program that the cursor is on, "" where there is none."""
