@@ -23,6 +23,9 @@ SCREENS = {
     "programs-sort": ["s"],
     "help": ["question_mark"],
     "export": ["e"],
+    "program": ["enter"],
+    "program-curve": ["enter", *["right_square_bracket"] * 3],
+    "program-lineage": ["enter", *["right_square_bracket"] * 4],
 }
 
 

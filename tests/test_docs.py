@@ -15,8 +15,11 @@ from pathlib import Path
 import pytest
 
 import autotts
+import autotts.ui.browser
 from autotts.prompts.library import VARIABLES
 from autotts.search.events import Event, event_name
+from autotts.ui.browser import Browser
+from autotts.ui.browser.view import View
 from tests.engines import client_or_skip
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -98,6 +101,22 @@ def test_the_configuration_page_runs_as_written(tmp_path: Path) -> None:
         fields_of = ", ".join(f"`{field.name}`" for field in fields(kind) if field.name != "run")
         (row,) = (line for line in text.splitlines() if line.startswith(f"| `{event_name(kind)}` |"))
         assert re.findall(r"`\w+`", row)[1:] == fields_of.split(", ")
+
+
+def test_the_browsers_page_names_every_key() -> None:
+    text = (ROOT / "docs" / "browse.md").read_text()
+    (table,) = re.findall(r"## Keys\n\n(.*?)\n\n", text, re.S)
+    keys = {key for row in table.splitlines() for key in re.findall(r"`([^`]+)`", row.split(" | ")[0])} | {"up", "down"}
+    named = {"slash": "/", "left_square_bracket": "[", "right_square_bracket": "]", "question_mark": "?", "plus": "+"}
+    named |= {"minus": "-", "equals_sign": "+", "up": "home", "down": "end"}
+    modules = [info.name for info in pkgutil.iter_modules(autotts.ui.browser.__path__, "autotts.ui.browser.")]
+    found = [
+        kind for name in modules for kind in vars(importlib.import_module(name)).values() if isinstance(kind, type)
+    ]
+    bindings = [b for kind in found if issubclass(kind, View | Browser) for b in vars(kind).get("BINDINGS", ())]
+    assert len(bindings) > 30
+    missing = {key for b in bindings for key in b.key.split(",") if named.get(key, key) not in keys}
+    assert not missing
 
 
 def test_the_library_page_runs_as_written(tmp_path: Path) -> None:
