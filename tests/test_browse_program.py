@@ -49,12 +49,11 @@ async def test_the_head_says_who_and_how_good(browsed: Path) -> None:
 
 @pytest.mark.asyncio
 async def test_credit_stands_beside_the_lines_that_decide(browsed: Path) -> None:
-    async with browsing(browsed, SIZES[1], RUN, "enter") as (app, pilot):
+    async with browsing(browsed, SIZES[1], RUN, "enter") as (app, _):
         source = shown(app).query_one(SourceView)
         desk = app.desk
         credit = desk.bench(RUN).lines(desk.program(shown(app).hash))
         assert credit and {line for line in source.credit if line} == {c.line for c in credit if c.line}
-        await pilot.press("n")
         first = min(c.line for c in credit if c.line)
         assert source.cursor + 1 == first
         assert "against the alternative" in text(app, "#credit")

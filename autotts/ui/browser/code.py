@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import difflib
 
+from rich.style import Style
 from rich.syntax import Syntax
-from rich.text import Text
+from rich.text import Span, Text
 
 from autotts.sandbox.text import printable
 
@@ -26,9 +27,15 @@ def highlighted(source: str, dark: bool = True) -> list[Text]:
     """
     syntax = Syntax("", "python", theme="ansi_dark" if dark else "ansi_light", background_color="default")
     text = syntax.highlight(printable(source, newlines=True).expandtabs(4))
-    lines = list(text.split("\n", allow_blank=True))
+    # Without a background of their own: the cursor, and what is around them, give them one.
+    spans = [Span(s.start, s.end, _flat(s.style)) for s in text.spans if isinstance(s.style, Style)]
+    lines = list(Text(text.plain, spans=spans).split("\n", allow_blank=True))
     wanted = source.count("\n") + (not source.endswith("\n"))
     return [*lines, *(Text() for _ in range(wanted - len(lines)))][:wanted]
+
+
+def _flat(style: Style) -> Style:
+    return Style(color=style.color, bold=style.bold, italic=style.italic, dim=style.dim)
 
 
 def unified(before: str, after: str, dark: bool = True) -> list[Text]:

@@ -88,6 +88,8 @@ class SourceView(ScrollView, can_focus=True):
             credit[one.line or 0].append(one)
         self.credit = {line: sorted(own, key=lambda c: -c.decisions) for line, own in credit.items()}
         self.refresh()
+        if not self.cursor:  # nobody has moved it yet
+            self.action_next_credit(1)
         self.post_message(self.Moved())
 
     def validate_cursor(self, cursor: int) -> int:
