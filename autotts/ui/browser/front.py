@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import takewhile
 from typing import ClassVar
 
 from textual import on
@@ -11,12 +14,14 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Container, Vertical
 from textual.widgets import Static
+from textual.worker import get_current_worker
 
-from autotts.archive import LedgerEntry, Point, front, stretches
+from autotts.archive import LedgerEntry, Point, RunCounts, front, stretches
 from autotts.ui.browser.cloud import Cloud, cloud
 from autotts.ui.browser.grid import Column, Grid
 from autotts.ui.browser.plot import HUES, MARKS, CurvePlot, Series, legend, short
 from autotts.ui.browser.view import Exported, View, plain
+from autotts.ui.report import look_lines
 
 __all__ = ["FrontView"]
 
@@ -29,8 +34,29 @@ COLUMNS = (
     Column("sequential", "sequential", 10, True),
 )
 SEARCH, SEQUENTIAL = "search", "sequential"
+SPENT = {SEARCH: "tokens", SEQUENTIAL: "sequential tokens"}
 AGAIN = 1.05
-"""All points are read again when a run has so many times the candidates that it had."""
+"""All points of a run that goes on are read again when it has so many times the candidates that it had."""
+
+
+@dataclass(frozen=True)
+class _Beside:
+    """What stands beside the front.
+
+    Attributes:
+        baselines: their points, by name.
+        names: of baselines, by hash.
+        ledger: every look at held-out data.
+        looks: what is said of them, by environment.
+    """
+
+    baselines: dict[str, list[Point]]
+    names: dict[str, str]
+    ledger: list[LedgerEntry]
+    looks: dict[str, str]
+
+
+NOTHING = _Beside({}, {}, [], {})
 
 
 class PointRows:
@@ -69,19 +95,20 @@ class FrontView(View):
     FrontView > #parts { layout: vertical; height: 1fr; }
     FrontView.wide > #parts { layout: horizontal; }
     FrontView #picture { height: 1fr; width: 1fr; }
-    FrontView #legend-line { height: 1; padding: 0 1; }
+    FrontView #legend-line { height: auto; max-height: 3; padding: 0 1; }
     FrontView #points { height: 7; }
     FrontView.wide #points { height: 1fr; width: 78; }
     FrontView > #detail { height: 1; padding: 0 1; color: $text-muted; }
+    FrontView.wide > #detail { height: 2; }
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("left", "along(-1)", "Point to the left", show=False, priority=True),
         Binding("right", "along(1)", "Point to the right", show=False, priority=True),
-        Binding("v", "next_view", "Tokens, sequential tokens, held out"),
-        Binding("space", "mark", "Mark", show=False),
-        Binding("c", "compare", "Compare"),
-        Binding("o", "episodes", "Episodes"),
+        Binding("v", "next_view", "View", tooltip="Tokens, sequential tokens, each held-out environment"),
+        Binding("space", "mark", "Mark", tooltip="Mark a point's program, to compare two"),
+        Binding("c", "compare", "Compare", tooltip="Compare the two marked programs, or this one with the reference"),
+        Binding("o", "episodes", "Episodes", tooltip="Episodes of the program"),
         Binding("0", "whole", "The whole picture, after zooming", show=False),
     ]
 
@@ -89,11 +116,11 @@ class FrontView(View):
         super().__init__()
         self._mode = SEARCH
         self._run = ""
-        self._baselines: dict[str, list[Point]] = {}
-        self._names: dict[str, str] = {}
+        self._asked = ""
+        self._beside = NOTHING
         self._cloud: Cloud | None = None
-        self._known = -1
-        self._ledger: list[LedgerEntry] = []
+        self._candidates = -1
+        self._series: list[Series] = []
 
     def compose_body(self) -> ComposeResult:
         """The picture, and the points of the front."""
@@ -104,9 +131,13 @@ class FrontView(View):
             yield Grid(COLUMNS, id="points")
         yield Static(id="detail")
 
+    @property
+    def _heldout(self) -> bool:
+        return self._mode not in SPENT
+
     def where(self) -> str:
         """Which axis is shown."""
-        return {SEARCH: "tokens", SEQUENTIAL: "sequential tokens"}.get(self._mode, f"held out: {self._mode}")
+        return f"held out: {self._mode}" if self._heldout else SPENT[self._mode]
 
     def on_mount(self) -> None:
         """Draw with the colours of another theme when it is chosen."""
@@ -116,46 +147,66 @@ class FrontView(View):
         """Beside each other where there is room for it."""
         self.set_class(self.size.width >= 130, "wide")
         super().on_resize()
+        self.call_after_refresh(self._draw_picture)
 
     # ---- what is read ------------------------------------------------------------------------------------------------
 
     def on_open(self) -> None:
-        """Read the run's points."""
+        """Read what stands beside the front; somebody may have looked at held-out data meanwhile."""
         if self._run != self.browser.run_name:
-            self._run, self._mode, self._known = self.browser.run_name, SEARCH, -1
-            self._baselines, self._names, self._cloud, self._ledger = {}, {}, None, []
-            self.query_one(Grid).marked.clear()
-            self.query_one(Grid).cursor = 0
+            self._run, self._mode = self.browser.run_name, SEARCH
+            self._beside, self._cloud, self._candidates = NOTHING, None, -1
+            grid = self.query_one(Grid)
+            grid.marked.clear()
+            grid.cursor = 0
+        if self._run:
+            self.find(self._read_beside, self._has_read_beside, "reading the baselines", group="beside")
         self.query_one(Grid).focus()
         self.on_news()
 
     def on_news(self) -> None:
         """Draw the front anew, and read the points of all programs again where there are many more."""
         counts = self.browser.run_counts()
-        if (
-            counts
-            and not self.is_finding("points")
-            and (self._known < 0 or counts.candidates > AGAIN * self._known + 1)
-        ):
-            self._known = counts.candidates
-            self.find(self._read, self._has_read, "reading all points", group="points")
+        # What is read of another run is not waited for.
+        if counts and (self._asked != self._run or (self._is_behind(counts) and not self.is_finding("points"))):
+            self._asked = self._run
+            read = partial(self._read_points, self._run, counts.candidates)
+            self.find(read, self._has_read_points, "reading all points", group="points")
         self.redraw()
 
-    def _read(self) -> tuple[dict[str, list[Point]], Cloud, list[LedgerEntry]]:
-        desk, run = self.browser.desk, self._run
-        baselines = desk.figures(run).baselines
-        curves = {name: desk.archive.points(run, hash) for name, hash in baselines.items()}
-        return curves, cloud(desk.archive.each_point(run)), desk.archive.ledger()
+    def _is_behind(self, counts: RunCounts) -> bool:
+        """Whether all points are to be read again: that takes seconds on a long run."""
+        if self._cloud is None or counts.state != "running":
+            return counts.candidates != self._candidates
+        return counts.candidates > AGAIN * self._candidates
 
-    def _has_read(self, found: tuple[dict[str, list[Point]], Cloud, list[LedgerEntry]]) -> None:
-        self._baselines, self._cloud, self._ledger = found
-        self._names = {points[0].id: name for name, points in self._baselines.items() if points}
+    def _read_beside(self) -> _Beside:
+        from autotts.search.report import looks_at
+
+        archive, run = self.browser.desk.archive, self._run
+        baselines = self.browser.desk.figures(run).baselines
+        curves = {name: archive.points(run, hash) for name, hash in baselines.items()}
+        looks = looks_at(archive)
+        told = {look.environment: line for look, line in zip(looks, look_lines(looks), strict=True)}
+        return _Beside(curves, {hash: name for name, hash in baselines.items()}, archive.ledger(), told)
+
+    def _has_read_beside(self, beside: _Beside) -> None:
+        self._beside = beside
+        self.redraw()
+
+    def _read_points(self, run: str, candidates: int) -> tuple[int, Cloud]:
+        worker = get_current_worker()
+        points = self.browser.desk.archive.each_point(run)
+        return candidates, cloud(takewhile(lambda _: not worker.is_cancelled, points))
+
+    def _has_read_points(self, found: tuple[int, Cloud]) -> None:
+        self._candidates, self._cloud = found
         self.redraw()
 
     @property
     def modes(self) -> list[str]:
         """Search, sequential, and each held-out environment that a program of this archive was scored on."""
-        return [SEARCH, SEQUENTIAL, *dict.fromkeys(entry.environment_name for entry in self._ledger)]
+        return [*SPENT, *self._beside.looks]
 
     # ---- what is drawn -----------------------------------------------------------------------------------------------
 
@@ -168,35 +219,44 @@ class FrontView(View):
         return front(point for points in self._scored().values() for point in points)
 
     def _scored(self) -> dict[str, list[Point]]:
-        """Program → its points at its last look at the held-out environment that is shown."""
+        """Program → its points at its last look at the held-out environment that is shown; baselines first."""
         scored: dict[str, list[Point]] = {}
-        for entry in self._ledger:
+        for entry in self._beside.ledger:
             if entry.environment_name == self._mode:
                 scored[entry.program] = [
                     Point(entry.program, r.beta, r.tokens, r.accuracy, r.sequential_tokens) for r in entry.rows
                 ]
-        return scored
+        return dict(sorted(scored.items(), key=lambda item: item[0] not in self._beside.names))
+
+    def _curves(self) -> dict[str, list[Point]]:
+        """The curves that have names."""
+        if not self._heldout:
+            return self._beside.baselines
+        return {self._called(hash): points for hash, points in self._scored().items()}
+
+    def _called(self, hash: str) -> str:
+        return self._beside.names.get(hash, hash[:10])
 
     def _spent(self, point: Point) -> float:
         return point.sequential_tokens if self._mode == SEQUENTIAL else point.tokens
 
-    def _series(self) -> list[Series]:
-        heldout = self._mode not in (SEARCH, SEQUENTIAL)
-        series = []
-        if self._cloud and not heldout:
-            dots = self._cloud.sequential if self._mode == SEQUENTIAL else self._cloud.tokens
-            name = f"{self._cloud.programs:,} programs"
-            series.append(Series(name, [t for t, _ in dots], [a for _, a in dots], hue="foreground-darken-3"))
-        named = self._baselines
-        if heldout:
-            named = {self._names.get(id, id[:10]): points for id, points in self._scored().items()}
-        for k, (name, points) in enumerate(named.items()):
-            mark, hue = MARKS[k % len(MARKS)], HUES[k % len(HUES)]
-            series.append(self._curve(name, points, mark, hue, joined=True))
-        return [*series, self._curve("front", self.points(), "●", "primary", joined=True)]
+    def _all_series(self) -> list[Series]:
+        """Dots, curves, and the front on top."""
+        curves = list(self._curves().items())
+        named, others = curves[: len(MARKS)], [point for _, points in curves[len(MARKS) :] for point in points]
+        dots = [(self._spent(p), 100 * p.accuracy) for p in others]
+        told = f"{len(curves) - len(named)} more"
+        if self._cloud and not self._heldout:
+            dots += self._cloud.sequential if self._mode == SEQUENTIAL else self._cloud.tokens
+            told = f"{self._cloud.programs:,} program{'' if self._cloud.programs == 1 else 's'}"
+        series = [Series(told, [t for t, _ in dots], [a for _, a in dots], hue="foreground-disabled")] if dots else []
+        for k, (name, points) in enumerate(named):
+            series.append(self._curve(name, points, MARKS[k], HUES[k % len(HUES)]))
+        return [*series, self._curve("front", self.points(), "●", "primary")]
 
-    def _curve(self, name: str, points: Sequence[Point], mark: str, hue: str, joined: bool) -> Series:
-        return Series(name, [self._spent(p) for p in points], [100 * p.accuracy for p in points], mark, hue, joined)
+    def _curve(self, name: str, points: Sequence[Point], mark: str, hue: str) -> Series:
+        tokens, accuracy = [self._spent(p) for p in points], [100 * p.accuracy for p in points]
+        return Series(name, tokens, accuracy, mark, hue, joined=True)
 
     def redraw(self) -> None:
         """Draw everything anew, the cursor on the same point."""
@@ -207,24 +267,30 @@ class FrontView(View):
         for stretch in stretches(turned):
             high = "" if math.isinf(stretch.high) else short(stretch.high)
             held[at[stretch.id, stretch.betas[0]]] = f"{short(stretch.low)} … {high}"
-        rows, key = PointRows(points, self._names, held), grid.key
+        rows, key = PointRows(points, self._beside.names, held), grid.key
         keys = [rows.key(k) for k in range(len(rows))]
+        self._series = self._all_series()
         grid.show(rows, keys.index(key) if key in keys else None)
         self._draw_picture()
         self.draw_bar()
+        self.say("reading all points" if self.is_finding("points") else self._beside.looks.get(self._mode, ""))
 
     def _draw_picture(self) -> None:
-        point, plot, series = self.chosen(), self.query_one(CurvePlot), self._series()
-        plot.draw(series, (self._spent(point), 100 * point.accuracy) if point else None)
-        self.query_one("#legend-line", Static).update(legend(series, plot.colours()))
+        point, plot = self.chosen(), self.query_one(CurvePlot)
+        plot.draw(self._series, (self._spent(point), 100 * point.accuracy) if point else None)
+        title = f"accuracy % over {'held-out tokens' if self._heldout else SPENT[self._mode]}"
+        line = self.query_one("#legend-line", Static)
+        line.update(legend(self._series, plot.colours(), max(line.content_size.width, 40), title))
         self.query_one("#detail", Static).update(plain(self._told(point)))
 
     def _told(self, point: Point | None) -> str:
         if point is None:
-            return "no program is confirmed yet"
-        program = f"{self._names.get(point.id, point.id[:10])} at β {point.beta:g}"
+            return "" if self.is_finding("points") else "no program is confirmed yet"
         idea = self.browser.columns.idea_of(point.id)
-        return f"{program}: {100 * point.accuracy:.2f} % at {point.tokens:,.0f} tokens. {idea}"
+        return (
+            f"{self._called(point.id)} at β {point.beta:g}: {100 * point.accuracy:.2f} %, {point.tokens:,.0f} tokens, "
+            f"{point.sequential_tokens:,.0f} sequential. {idea}"
+        )
 
     def chosen(self) -> Point | None:
         """The point that the cursor is on."""
@@ -241,13 +307,9 @@ class FrontView(View):
     @on(CurvePlot.Picked)
     def picked(self, event: CurvePlot.Picked) -> None:
         """The point of the front that is nearest to where was clicked."""
-        points = self.points()
-        if points:
-            away = [
-                math.hypot(math.log10(max(self._spent(p), 1) / event.tokens), p.accuracy - event.accuracy / 100)
-                for p in points
-            ]
-            self.query_one(Grid).cursor = away.index(min(away))
+        nearest = event.nearest([(self._spent(p), 100 * p.accuracy) for p in self.points()])
+        if nearest is not None:
+            self.query_one(Grid).cursor = nearest
 
     @on(Grid.Chosen)
     def open(self) -> None:
@@ -265,7 +327,7 @@ class FrontView(View):
         self._mode = modes[(modes.index(self._mode) + 1) % len(modes)] if self._mode in modes else SEARCH
         self.query_one(CurvePlot).action_reset_scales()
         self.redraw()
-        if len(modes) == 2 and self._mode == SEARCH:
+        if modes == [*SPENT] and self._mode == SEARCH:
             self.app.notify("nothing of this archive was scored on held-out data: autotts score", markup=False)
 
     def action_whole(self) -> None:
@@ -289,12 +351,10 @@ class FrontView(View):
             self.browser.show_episodes([point.id])
 
     def exported(self) -> Exported:
-        """The points of every named curve and of the front that are shown."""
-        curves = self._scored() if self._mode not in (SEARCH, SEQUENTIAL) else self._baselines
-        named = [(self._names.get(name, name[:10]), points) for name, points in curves.items()]
+        """The points of every named curve and of the front that are shown, accuracy in percent."""
         rows = [
-            (name, p.id, p.beta, p.accuracy, p.tokens, p.sequential_tokens)
-            for name, points in [*named, ("front", self.points())]
+            (name, p.id, p.beta, 100 * p.accuracy, p.tokens, p.sequential_tokens)
+            for name, points in [*self._curves().items(), ("front", self.points())]
             for p in points
         ]
         columns = ("curve", "program", "beta", "accuracy", "tokens", "sequential_tokens")

@@ -7,8 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 from rich.text import Text
 from textual import events
+from textual.color import Color
 from textual.message import Message
 from textual_plot import HiResMode, PlotWidget
 from textual_plot.axis_formatter import AxisFormatter
@@ -17,10 +19,18 @@ from autotts.sandbox.text import printable
 
 __all__ = ["CurvePlot", "Series", "legend", "short"]
 
+Floats = npt.NDArray[np.float64]
+
+TALL = 2
+"""Times that a cell is as high as wide."""
+
+GAP = "   "
+"""Between the names of a legend."""
+
 MARKS = "ox+#%&@"
 """Of named curves, in turn; colours come beside them."""
 
-HUES = ("warning", "text-success", "text-error", "text-secondary", "text-primary", "foreground")
+HUES = ("warning", "text-success", "text-error", "foreground", "text-secondary", "text-primary")
 
 
 @dataclass(frozen=True)
@@ -43,15 +53,43 @@ class Series:
     joined: bool = False
 
 
-class _Tokens(AxisFormatter):
-    """Ticks at 1, 2 and 5 times powers of ten, on an axis of decimal logarithms."""
+def _round_numbers(low: float, high: float, most: int) -> list[float]:
+    """Multiples of 1, 2 or 5 times a power of ten, as many as fit; of what is almost one number the middle."""
+    if high - low < 1e-3:
+        return [(low + high) / 2]
+    power = math.floor(math.log10((high - low) / most))
+    for step in (base * 10.0**at for at in range(power, power + 3) for base in (1, 2, 5)):
+        first, last = math.ceil(low / step), math.floor(high / step)
+        if last - first < most:
+            return [k * step for k in range(first, last + 1)]
+    return []
+
+
+class _Percent(AxisFormatter):
+    """Ticks at round numbers, no more than the height has room for: crowded ones seem to stand unevenly."""
+
+    most = 8
 
     def get_ticks(self, min_: float, max_: float, max_ticks: int = 8) -> list[float]:
-        """Positions of round numbers of tokens."""
+        """Positions of round numbers."""
+        return _round_numbers(min_, max_, self.most)
+
+    def get_labels_for_ticks(self, ticks: Sequence[float]) -> list[str]:
+        """With at most four digits."""
+        return [f"{tick:.4g}" for tick in ticks]
+
+
+class _Tokens(AxisFormatter):
+    """Ticks at round numbers of tokens, on an axis of decimal logarithms."""
+
+    def get_ticks(self, min_: float, max_: float, max_ticks: int = 8) -> list[float]:
+        """Positions of round numbers of tokens, evenly spaced ones where the axis is short."""
         for steps in ((1, 1.5, 2, 3, 4, 5, 6, 7, 8, 9), (1, 2, 5), (1, 3), (1,)):
             powers = range(math.floor(min_), math.ceil(max_) + 1)
             ticks = [p + math.log10(step) for p in powers for step in steps]
             found = [tick for tick in ticks if min_ <= tick <= max_]
+            if len(found) < 3:
+                return [math.log10(tick) for tick in _round_numbers(10**min_, 10**max_, max_ticks // 2)]
             if len(found) <= max_ticks:
                 return found
         return found[:: math.ceil(len(found) / max_ticks)]
@@ -69,14 +107,28 @@ def short(tokens: float) -> str:
     return f"{tokens:.3g}"
 
 
-def legend(series: Sequence[Series], colours: dict[str, str]) -> Text:
-    """The named series in a line."""
-    line = Text(no_wrap=True, overflow="ellipsis")
+def legend(series: Sequence[Series], colours: dict[str, str], width: int | None = None, title: str = "") -> Text:
+    """The named series, in as many lines as they need.
+
+    Args:
+        series: see `CurvePlot.draw`.
+        colours: see `CurvePlot.colours`.
+        width: cells of a line, None for one line.
+        title: in front of them.
+    """
+    lines = [Text(title and f"{printable(title)}:")]
     for one in series:
-        if one.name:
-            line.append(f"{one.mark or '·'} ", style=colours.get(one.hue, ""))
-            line.append(f"{printable(one.name)}   ")
-    return line
+        if not one.name:
+            continue
+        entry = Text.assemble((one.mark or "·", colours.get(one.hue, "")), " ", printable(one.name))
+        gap = GAP if lines[-1].cell_len else ""
+        if gap and width is not None and lines[-1].cell_len + len(gap) + entry.cell_len > width:
+            lines.append(entry)
+        else:
+            lines[-1].append(gap).append_text(entry)
+    text = Text("\n").join(lines)
+    text.overflow, text.no_wrap = "ellipsis", True
+    return text
 
 
 class CurvePlot(PlotWidget, can_focus=False):
@@ -85,64 +137,87 @@ class CurvePlot(PlotWidget, can_focus=False):
     DEFAULT_CSS = """
     CurvePlot { height: 1fr; min-height: 6; }
     CurvePlot #legend { display: none; }
+    CurvePlot > .plot--axis { color: $foreground 40%; }
+    CurvePlot > .plot--tick { color: $foreground 70%; text-style: none; }
     """
 
     class Picked(Message):
-        """A point was clicked at."""
+        """A cell was clicked at."""
 
-        def __init__(self, plot: CurvePlot, tokens: float, accuracy: float) -> None:
+        def __init__(self, plot: CurvePlot, cell: tuple[int, int]) -> None:
             super().__init__()
             self.plot = plot
-            self.tokens = tokens
-            self.accuracy = accuracy
+            self.cell = cell
 
         @property
         def control(self) -> CurvePlot:
             """The plot."""
             return self.plot
 
+        def nearest(self, points: Sequence[tuple[float, float]]) -> int | None:
+            """Which of these points, (tokens, accuracy in percent), is nearest to the eye; None where none is drawn."""
+            away: dict[float, int] = {}
+            for k, (tokens, accuracy) in enumerate(points):
+                if tokens > 0:
+                    x, y = self.plot.get_pixel_from_coordinate(math.log10(tokens), accuracy)
+                    away.setdefault(math.hypot(x - self.cell[0], TALL * (y - self.cell[1])), k)
+            return away[min(away)] if away else None
+
     def on_mount(self) -> None:
         """Axes."""
         super().on_mount()
+        self._percent = _Percent()
         self.set_x_formatter(_Tokens())
-        self.margin_top, self.margin_bottom = 0, 2
+        self.set_y_formatter(self._percent)
+        self.margin_top = 0
+        self.margin_bottom = 1
         self.margin_left = 6
+
+    def on_resize(self) -> None:
+        """Ticks as there is room for them."""
+        self._percent.most = max(2, self.size.height // 3)
 
     def draw(self, series: Sequence[Series], chosen: tuple[float, float] | None = None) -> None:
         """Draw these, and nothing else.
 
         Args:
-            series: from the lowest to the one on top.
+            series: from the lowest to the one on top; points that took no tokens have no place.
             chosen: (tokens, accuracy in percent) of a point that stands out.
         """
         colours = self.colours()
         self.clear()
-        for marks in (False, True):  # no line hides a mark
-            for one in series:
-                points = [(t, a) for t, a in zip(one.tokens, one.accuracy, strict=True) if t > 0]
-                if not points:
-                    continue
-                x, y = np.log10([t for t, _ in points]), np.array([a for _, a in points])
-                style = colours.get(one.hue, "white")
-                if marks and one.mark:
-                    self.scatter(x, y, marker=one.mark, marker_style=style)
-                elif one.joined and not marks:
-                    self.plot(x, y, line_style=style, hires_mode=HiResMode.BRAILLE)
-                elif not one.joined and not one.mark and not marks:
-                    self.scatter(x, y, marker_style=style, hires_mode=HiResMode.BRAILLE)
+        drawn = [(one, colours.get(one.hue, "white"), *_places(one)) for one in series]
+        # Lines first: none of them may hide the mark of a point.
+        for one, style, x, y in drawn:
+            if one.joined and len(x):
+                self.plot(x, y, line_style=style, hires_mode=HiResMode.BRAILLE)
+            elif not one.mark and len(x):
+                self.scatter(x, y, marker_style=style, hires_mode=HiResMode.BRAILLE)
+        for one, style, x, y in drawn:
+            if one.mark and len(x):
+                self.scatter(x, y, marker=one.mark, marker_style=style)
         if chosen is not None and chosen[0] > 0:
             style = f"bold {colours.get('background', 'black')} on {colours.get('warning', 'yellow')}"
             self.scatter([math.log10(chosen[0])], [chosen[1]], marker="◆", marker_style=style)
 
     def colours(self) -> dict[str, str]:
         """The theme's colours by name, those that are plain colours."""
-        # Without their transparency, which a style of text has not.
-        return {name: value[:7] for name, value in self.app.get_css_variables().items() if value.startswith("#")}
+        variables = self.app.get_css_variables()
+        ground = Color.parse(variables["background"])
+        # A style of text has no transparency: what there is of it is mixed here.
+        found = {name: Color.parse(value) for name, value in variables.items() if value.startswith("#")}
+        return {name: ground.blend(colour, colour.a, 1.0).hex for name, colour in found.items()}
 
     def on_click(self, event: events.Click) -> None:
-        """Tell where it was, in tokens and percent."""
+        """Tell which cell it was."""
         canvas = self.query_one("#plot")
         x, y = event.screen_x - canvas.region.x, event.screen_y - canvas.region.y
         if 0 <= x < canvas.size.width and 0 <= y < canvas.size.height:
-            at, accuracy = self.get_coordinate_from_pixel(x, y)
-            self.post_message(self.Picked(self, 10**at, accuracy))
+            self.post_message(self.Picked(self, (int(x), int(y))))
+
+
+def _places(one: Series) -> tuple[Floats, Floats]:
+    """Where the points of a series are on the axes."""
+    tokens, accuracy = np.asarray(one.tokens, dtype=float), np.asarray(one.accuracy, dtype=float)
+    there = tokens > 0
+    return np.log10(tokens[there]), accuracy[there]
