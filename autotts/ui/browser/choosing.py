@@ -28,8 +28,10 @@ class ChoiceDialog(ModalScreen[str | None]):
 
     DEFAULT_CSS = """
     ChoiceDialog { align: center middle; }
-    ChoiceDialog > OptionList { width: 48; max-width: 95%; height: auto; max-height: 80%;
-        border: round $primary; background: $surface; }
+    ChoiceDialog > OptionList { width: auto; min-width: 48; max-width: 95%; height: auto; max-height: 80%; padding: 0;
+        border: round $primary; background: $surface; text-wrap: nowrap; text-overflow: ellipsis; overflow-x: hidden; }
+    ChoiceDialog > OptionList:focus { border: round $primary; }
+    ChoiceDialog > OptionList > .option-list--option { padding: 0 1; }
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "dismiss", "Close")]
@@ -42,8 +44,8 @@ class ChoiceDialog(ModalScreen[str | None]):
 
     def compose(self) -> ComposeResult:
         """The list."""
-        options = OptionList(*(Option(plain(text)) for _, text in self._choices), compact=True)
-        options.border_title = self._title
+        options = OptionList(*(Option(plain(text)) for _, text in self._choices))
+        options.border_title = plain(self._title)
         keys = [key for key, _ in self._choices]
         options.highlighted = keys.index(self._chosen) if self._chosen in keys else 0
         yield options

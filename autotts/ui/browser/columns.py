@@ -169,6 +169,12 @@ class ProgramColumns:
         key = bytes.fromhex(hash)
         return self._texts["idea"][self.hashes.index(key)] if key in self.hashes else ""
 
+    def ideas_of(self, hashes: Iterable[str]) -> dict[str, str]:
+        """The ideas of many programs, by hash, of those that are read; one pass."""
+        asked = set(map(bytes.fromhex, hashes))
+        ideas = self._texts["idea"]
+        return {key.hex(): ideas[k] for k, key in enumerate(self.hashes) if key in asked}
+
     def best(self) -> str:
         """Hash of the confirmed program of the greatest gain, of baselines only where there is no other; "" of none."""
         confirmed = [k for k, stage in enumerate(self._texts["stage"]) if stage == "confirmed" and self._is_ok(k)]

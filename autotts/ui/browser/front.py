@@ -98,8 +98,8 @@ class FrontView(View):
     FrontView #legend-line { height: auto; max-height: 3; padding: 0 1; }
     FrontView #points { height: 7; }
     FrontView.wide #points { height: 1fr; width: 78; }
-    FrontView > #detail { height: 1; padding: 0 1; color: $text-muted; }
-    FrontView.wide > #detail { height: 2; }
+    FrontView > #detail { height: 1; padding: 0 1; color: $text-muted; text-wrap: nowrap; text-overflow: ellipsis; }
+    FrontView.wide > #detail { height: 2; text-wrap: wrap; }
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [

@@ -126,9 +126,7 @@ def legend(series: Sequence[Series], colours: dict[str, str], width: int | None 
             lines.append(entry)
         else:
             lines[-1].append(gap).append_text(entry)
-    text = Text("\n").join(lines)
-    text.overflow, text.no_wrap = "ellipsis", True
-    return text
+    return Text("\n").join(lines)
 
 
 class CurvePlot(PlotWidget, can_focus=False):
