@@ -107,6 +107,7 @@ class FrontView(View):
         Binding("right", "along(1)", "Point to the right", show=False, priority=True),
         Binding("v", "next_view", "View", tooltip="Tokens, sequential tokens, each held-out environment"),
         Binding("space", "mark", "Mark", tooltip="Mark a point's program, to compare two"),
+        Binding("u", "unmark", "Take all marks away", show=False),
         Binding("c", "compare", "Compare", tooltip="Compare the two marked programs, or this one with the reference"),
         Binding("o", "episodes", "Episodes", tooltip="Episodes of the program"),
         Binding("0", "whole", "The whole picture, after zooming", show=False),
@@ -337,6 +338,12 @@ class FrontView(View):
     def action_mark(self) -> None:
         """Mark a point's program."""
         self.query_one(Grid).toggle_mark()
+
+    def action_unmark(self) -> None:
+        """Take all marks away."""
+        grid = self.query_one(Grid)
+        grid.marked.clear()
+        grid.refresh()
 
     def action_compare(self) -> None:
         """Compare the programs of two marked points, or of the one that is chosen with the reference."""
