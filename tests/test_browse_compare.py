@@ -82,7 +82,9 @@ async def test_shows_the_archives_figures_and_the_questions_that_made_them(path:
         async with opened(path, size) as (app, pilot):
             await compare(app, pilot, [one, two])
             head = text(app, "#head")
-            assert f"{one[:10]} over {two[:10]}: {gain_text(expected.gain.gain, expected.gain.se)} points" in head
+            assert (
+                f"{one[:10]} over {two[:10]} (mean): {gain_text(expected.gain.gain, expected.gain.se)} points" in head
+            )
             assert "the first one" in head
             assert "the second one" in head
             rows = app.screen.query_one(Grid).rows
@@ -96,7 +98,7 @@ async def test_one_alone_stands_beside_the_reference(path: Path) -> None:
     async with opened(path) as (app, pilot):
         await compare(app, pilot, [one])
         gain = sides_of(path, one, cmc).gain
-        assert f"{one[:10]} over cmc: {gain_text(gain.gain, gain.se)} points" in text(app, "#head")
+        assert f"{one[:10]} over cmc (mean): {gain_text(gain.gain, gain.se)} points" in text(app, "#head")
 
 
 async def test_each_environment_in_turn_and_back_to_the_mean(path: Path) -> None:
@@ -108,7 +110,7 @@ async def test_each_environment_in_turn_and_back_to_the_mean(path: Path) -> None
             await pilot.press("v")
             await settled(pilot)
             assert f"{gain_text(gain.gain, gain.se)} points" in text(app, "#head")
-            assert text(app, "#head").split("\n")[0].endswith(name)
+            assert f" over {two[:10]} ({name}): " in text(app, "#head")
             assert f"tokens, {name}" in text(app, "#legend-line")
 
 

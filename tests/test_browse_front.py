@@ -67,6 +67,7 @@ async def test_shows_the_front_of_the_archive_and_who_holds_which_stretch(browse
         baselines = {row.hash for row in archive.listing(RUN) if row.agent == "baseline"}
     async with browsing(browsed, SIZES[1], RUN, "3") as (app, _):
         assert curve_points(app, "front") == figures(expected)
+        assert not status(app)
         rows = app.screen.query_one(Grid).rows
         told = [rows.cells(k)[1] for k in range(len(rows)) if rows.cells(k)[1]]
         held = stretches(expected)

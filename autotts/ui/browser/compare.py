@@ -245,10 +245,11 @@ class CompareView(View):
         gain = sides.gain if self._environment < 0 else sides.environments[self._environment][1]
         se = gain.se if math.isfinite(gain.se) else None
         interval = f", 95 % {points(gain.ci95[0])} … {points(gain.ci95[1])}" if se is not None else ""
-        text = Text.assemble(plain(both.names[0], "bold"), " over ", plain(both.names[1], "bold"), ": ")
+        text = Text.assemble(plain(both.names[0], "bold"), " over ", plain(both.names[1], "bold"))
+        text.append_text(plain(f" ({self._place()}): "))
         text.append(f"{gain_text(gain.gain, se)} points", style="bold")
-        text.append(f"{interval}, p {f'{gain.p:.3f}' if gain.p >= 0.0005 else '< 0.001'}, at matched tokens")
-        return text.append_text(plain(f", {self._place()}"))
+        chance = f"p {gain.p:.3f}" if gain.p >= 0.0005 else "p<0.001"
+        return text.append(f"{interval}, {chance}, at matched tokens")
 
     def _draw_curves(self, found: SideBySide | None) -> None:
         series = []

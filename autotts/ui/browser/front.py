@@ -181,6 +181,11 @@ class FrontView(View):
             return counts.candidates != self._candidates
         return counts.candidates > AGAIN * self._candidates
 
+    def _is_reading(self) -> bool:
+        # What was just found may be shown before its thread has ended.
+        counts = self.browser.run_counts()
+        return counts is not None and self._is_behind(counts) and self.is_finding("points")
+
     def _read_beside(self) -> _Beside:
         from autotts.search.report import looks_at
 
@@ -274,7 +279,7 @@ class FrontView(View):
         grid.show(rows, keys.index(key) if key in keys else None)
         self._draw_picture()
         self.draw_bar()
-        self.say("reading all points" if self.is_finding("points") else self._beside.looks.get(self._mode, ""))
+        self.say("reading all points" if self._is_reading() else self._beside.looks.get(self._mode, ""))
 
     def _draw_picture(self) -> None:
         point, plot = self.chosen(), self.query_one(CurvePlot)
@@ -286,7 +291,7 @@ class FrontView(View):
 
     def _told(self, point: Point | None) -> str:
         if point is None:
-            return "" if self.is_finding("points") else "no program is confirmed yet"
+            return "" if self._is_reading() else "no program is confirmed yet"
         idea = self.browser.columns.idea_of(point.id)
         return (
             f"{self._called(point.id)} at β {point.beta:g}: {100 * point.accuracy:.2f} %, {point.tokens:,.0f} tokens, "

@@ -24,6 +24,9 @@ Floats = npt.NDArray[np.float64]
 TALL = 2
 """Times that a cell is as high as wide."""
 
+ROOM = 0.02
+"""Beyond the outermost points, as a share of an axis."""
+
 GAP = "   "
 """Between the names of a legend."""
 
@@ -185,6 +188,7 @@ class CurvePlot(PlotWidget, can_focus=False):
         colours = self.colours()
         self.clear()
         drawn = [(one, colours.get(one.hue, "white"), *_places(one)) for one in series]
+        self._leave_room([(x, y) for _, _, x, y in drawn if len(x)])
         # Lines first: none of them may hide the mark of a point.
         for one, style, x, y in drawn:
             if one.joined and len(x):
@@ -197,6 +201,17 @@ class CurvePlot(PlotWidget, can_focus=False):
         if chosen is not None and chosen[0] > 0:
             style = f"bold {colours.get('background', 'black')} on {colours.get('warning', 'yellow')}"
             self.scatter([math.log10(chosen[0])], [chosen[1]], marker="◆", marker_style=style)
+
+    def _leave_room(self, places: Sequence[tuple[Floats, Floats]]) -> None:
+        """Widen the axes a little: what is at the very end of one would not be drawn."""
+        if not places:
+            return
+        ends = []
+        for axis, least in ((0, math.log10(1.01)), (1, 0.1)):
+            low, high = min(p[axis].min() for p in places), max(p[axis].max() for p in places)
+            room = max(ROOM * (high - low), least)
+            ends.append((float(low - room), float(high + room)))
+        self.scatter(ends[0], ends[1], marker=" ")
 
     def colours(self) -> dict[str, str]:
         """The theme's colours by name, those that are plain colours."""
