@@ -202,6 +202,19 @@ async def test_another_run_is_not_shown_the_points_of_the_one_before(
         assert {p.id for p in view(app).points()} <= set(other.baselines)
 
 
+async def test_news_that_come_before_a_view_has_its_widgets_wait_for_them(tmp_path: Path) -> None:
+    path = tmp_path / "two.db"
+    with Archive(path) as archive:
+        FakeRun(archive, "one")
+        FakeRun(archive, "other", seed=1)
+    async with browsing(path, SIZES[1], "one") as (app, pilot):
+        for name in ("front", "compare", "runs", "episodes"):
+            app.switch_mode(name)
+            app.look_at("other" if app.run_name == "one" else "one")
+            await settled(pilot)
+            assert app.is_running
+
+
 async def test_the_cursor_stays_on_its_point_while_the_front_grows(tmp_path: Path) -> None:
     path = tmp_path / "growing.db"
     with Archive(path) as archive:

@@ -137,11 +137,16 @@ class Browser(App[None]):
         if news is not None and news.run == self.run_name:
             changed |= self._take_in(news)
         # While a long run is read, sorting it anew for every page would take longer than reading it.
-        if changed and isinstance(self.screen, View) and not (self.loading and time.monotonic() < self._shown + OFTEN):
+        view = self._open_view()
+        if changed and view and not (self.loading and time.monotonic() < self._shown + OFTEN):
             self._shown = time.monotonic()
-            self.screen.draw_bar()
-            self.screen.show_status()
-            self.screen.on_news()
+            view.draw_bar()
+            view.show_status()
+            view.on_news()
+
+    def _open_view(self) -> View | None:
+        """The view that is shown; one that has no widgets yet is told when it has."""
+        return self.screen if isinstance(self.screen, View) and self.screen.is_mounted else None
 
     def _take_in(self, news: News) -> bool:
         before = self.loading
@@ -170,9 +175,9 @@ class Browser(App[None]):
         self.loading = True
         self._shown = 0.0
         self._wake.set()
-        if isinstance(self.screen, View):
-            self.screen.draw_bar()
-            self.screen.on_open()
+        if view := self._open_view():
+            view.draw_bar()
+            view.on_open()
 
     def run_counts(self) -> RunCounts | None:
         """Of the run that is looked at."""

@@ -17,7 +17,7 @@ __all__ = ["Cloud", "cloud"]
 Floats = npt.NDArray[np.float64]
 Dots = tuple[tuple[float, float], ...]
 
-MOST = 4000
+MOST = 2500
 """Dots that are drawn: more than that takes longer to draw than a key may take, and shows no more."""
 
 FINEST = (1 / 200, 1 / 8)

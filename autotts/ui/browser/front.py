@@ -148,7 +148,7 @@ class FrontView(View):
         """Beside each other where there is room for it."""
         self.set_class(self.size.width >= 130, "wide")
         super().on_resize()
-        self.call_after_refresh(self._draw_picture)
+        self.call_after_refresh(self._draw_legend)
 
     # ---- what is read ------------------------------------------------------------------------------------------------
 
@@ -278,20 +278,24 @@ class FrontView(View):
         self._series = self._all_series()
         grid.show(rows, keys.index(key) if key in keys else None)
         self._draw_picture()
+        self._draw_legend()
         self.draw_bar()
-        self.say("reading all points" if self._is_reading() else self._beside.looks.get(self._mode, ""))
+        reading = "reading the run" if self.browser.loading else "reading all points" if self._is_reading() else ""
+        self.say(reading or self._beside.looks.get(self._mode, ""))
 
     def _draw_picture(self) -> None:
         point, plot = self.chosen(), self.query_one(CurvePlot)
         plot.draw(self._series, (self._spent(point), 100 * point.accuracy) if point else None)
+        self.query_one("#detail", Static).update(plain(self._told(point)), layout=False)
+
+    def _draw_legend(self) -> None:
         title = f"accuracy % over {'held-out tokens' if self._heldout else SPENT[self._mode]}"
-        line = self.query_one("#legend-line", Static)
-        line.update(legend(self._series, plot.colours(), max(line.content_size.width, 40), title))
-        self.query_one("#detail", Static).update(plain(self._told(point)))
+        line, colours = self.query_one("#legend-line", Static), self.query_one(CurvePlot).colours()
+        line.update(legend(self._series, colours, max(line.content_size.width, 40), title))
 
     def _told(self, point: Point | None) -> str:
         if point is None:
-            return "" if self._is_reading() else "no program is confirmed yet"
+            return "" if self.browser.loading or self._is_reading() else "no program is confirmed yet"
         idea = self.browser.columns.idea_of(point.id)
         return (
             f"{self._called(point.id)} at β {point.beta:g}: {100 * point.accuracy:.2f} %, {point.tokens:,.0f} tokens, "
