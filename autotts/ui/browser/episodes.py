@@ -15,9 +15,10 @@ from autotts.traces import KINDS
 from autotts.traces.heat import Ending, HeatCell
 from autotts.ui.browser.choosing import ChoiceDialog
 from autotts.ui.browser.desk import Traced
-from autotts.ui.browser.episode import EpisodeView, Role
+from autotts.ui.browser.episode import EpisodeView
 from autotts.ui.browser.grid import Column, Grid
 from autotts.ui.browser.heat import SIGNS, HeatGrid, kinds_line
+from autotts.ui.browser.stage import Role
 from autotts.ui.browser.view import Exported, Value, View, plain
 
 __all__ = ["EndingsView", "EpisodesView"]
