@@ -90,7 +90,7 @@ class BranchGrid(ScrollView, can_focus=False):
             return
         top, left, rows = self.scroll_offset.y, self.scroll_offset.x, inside.height - 1
         if not any(top <= member < top + rows for member in frame.members):
-            self.scroll_to(y=frame.members[0], animate=False)
+            self.scroll_to(y=max(0, min(frame.members[0], len(frame.branches) - rows)), animate=False)
         deepest = max(frame.branches[member].depth for member in frame.members)
         if not left < deepest <= left + inside.width - NAME - 1:
             self.scroll_to(x=max(0, deepest - inside.width // 2), animate=False)

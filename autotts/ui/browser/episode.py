@@ -42,8 +42,8 @@ class EpisodeView(View):
 
     DEFAULT_CSS = """
     EpisodeView > #stages { height: 1fr; }
-    EpisodeView #other { display: none; border-left: solid $panel; }
-    EpisodeView.both.wide #other { display: block; }
+    EpisodeView #other { display: none; }
+    EpisodeView.both.wide #other { display: block; border-left: solid $panel; }
     EpisodeView.both.turned #other { display: block; }
     EpisodeView.both.turned #own { display: none; }
     EpisodeView.both.wide #own { display: block; }
@@ -59,14 +59,14 @@ class EpisodeView(View):
         Binding("down,j", "scroll_branches(1)", "Scroll down", show=False),
         Binding("pageup", "scroll_told(-1)", "Scroll votes and notes up", show=False),
         Binding("pagedown", "scroll_told(1)", "Scroll votes and notes down", show=False),
-        Binding("space", "play", "Play"),
+        Binding("space", "play", "Play", tooltip="Play, and stop"),
         Binding("plus,equals_sign", "speed(-1)", "Faster", key_display="+", show=False),
         Binding("minus", "speed(1)", "Slower", key_display="-", show=False),
-        Binding("n", "episode(1)", "Next"),
-        Binding("p", "episode(-1)", "Previous", show=False),
-        Binding("b", "beta", "β"),
-        Binding("w", "beside", "Beside another"),
-        Binding("v", "turn", "The other program", show=False),
+        Binding("n", "episode(1)", "Next", tooltip="Next episode of the list"),
+        Binding("p", "episode(-1)", "Previous episode of the list", show=False),
+        Binding("b", "beta", "β", tooltip="The same question at another β"),
+        Binding("w", "beside", "Beside another", tooltip="Beside the same episode of another program, or alone"),
+        Binding("v", "turn", "The other program, where there is no room for both", show=False),
         Binding("m", "matched", "By waves or tokens", show=False),
     ]
 
@@ -161,7 +161,10 @@ class EpisodeView(View):
         self.own.entitle(playing)
         if self._partner is not None:
             matched = "at the same tokens" if self._by_tokens else "at the same wave"
-            self.other.entitle(matched if self.other.role else f"{self._partner[:10]}: not played yet")
+            # Answers are numbered as a program came to see them.
+            self.other.entitle(
+                f"{matched}, with letters of its own" if self.other.role else f"{self._partner[:10]}: not played yet"
+            )
 
     # ---- what keys do ------------------------------------------------------------------------------------------------
 

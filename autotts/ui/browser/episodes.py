@@ -49,10 +49,10 @@ class EpisodesView(View):
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("s", "sort", "Order"),
-        Binding("v", "other", "Other, difference"),
-        Binding("a", "ask", "Program"),
-        Binding("w", "beside", "Beside another"),
+        Binding("s", "sort", "Order", tooltip="Order of the questions"),
+        Binding("v", "other", "Other, difference", tooltip="The first program, the second one, the difference"),
+        Binding("a", "ask", "Program", tooltip="Choose a program"),
+        Binding("w", "beside", "Beside another", tooltip="Choose a second program"),
         Binding("c", "compare", "Compare"),
         Binding("r", "again", "Play again, after a failure", show=False),
     ]
@@ -254,13 +254,13 @@ def _in_words(cell: HeatCell | None) -> str:
 
 
 _COLUMNS = (
-    Column("program", "program", 14),
+    Column("program", "program", 12),
     Column("beta", "β", 5, True),
-    Column("seed", "seed", 5, True),
+    Column("seed", "seed", 4, True),
     Column("right", "right", 5),
-    Column("kind", "how it ended", 22),
+    Column("kind", "how it ended", 23),
     Column("tokens", "tokens", 9, True),
-    Column("waves", "waves", 6, True),
+    Column("waves", "waves", 5, True),
 )
 
 
