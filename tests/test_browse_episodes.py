@@ -121,8 +121,9 @@ def total(strip: str) -> list[float]:
     return [float(part) for part in strip.split() if part.lstrip("+-").replace(".", "").isdecimal()]
 
 
-def line(app: Any, y: int) -> str:
-    return app.screen.query_one(HeatGrid).render_line(y).text
+def line(app: Any, y: int, map: str = "#first") -> str:
+    text: str = app.screen.query_one(map, HeatGrid).render_line(y).text
+    return text
 
 
 @pytest.mark.asyncio
@@ -145,17 +146,19 @@ async def test_totals_and_orders_of_the_questions(browsed: Path, traced: Any) ->
 @pytest.mark.asyncio
 async def test_a_second_program_and_the_difference(browsed: Path, traced: Any) -> None:
     one, other = traced["best"][1], traced["cmc"][1]
-    async with browsing(browsed, LARGE, RUN, "4", "v") as (app, pilot):
+    async with browsing(browsed, SMALL, RUN, "4", "v") as (app, pilot):
         assert len(app._notifications) == 1, "there is no second program yet"
         app.show_episodes([best_of(browsed), shipped("cmc").hash])
         heat_view(app).on_open()
         await settled(pilot)
         assert text(app, "#told").count("right,") == 2
+        first = [line(app, y)[:2] for y in range(2, 8)]
         await pilot.press("v")
-        assert "▸ cmc" in str(app.screen.query_one(Bar).render())
-        await pilot.press("v", "s")
-        assert f"{best_of(browsed)[:10]} − cmc" in str(app.screen.query_one(Bar).render())
-        await pilot.press("s")
+        assert heat_view(app).where() == "cmc"
+        assert [line(app, y)[:2] for y in range(2, 8)] == first, "every map has the same order"
+        assert total(line(app, 1))[-1] == round(50 * sum(other.right(k) for k in range(2)))
+        await pilot.press("v", "s", "s")
+        assert heat_view(app).where() == f"{best_of(browsed)[:10]} − cmc"
         assert "most changed" in line(app, 0)
         gains = {q: other.wrong(k) - one.wrong(k) for k, q in enumerate(one.questions)}
         shown = {line(app, y)[:2]: total(line(app, y))[-1] for y in range(2, 8)}
@@ -163,9 +166,33 @@ async def test_a_second_program_and_the_difference(browsed: Path, traced: Any) -
         changes = [abs(change) for change in shown.values()]
         assert changes == sorted(changes, reverse=True)
         assert "right more often" in text(app, "#signs")
-        await pilot.press("v", "c")
+        await pilot.press("c")
         await settled(pilot)
         assert app.compared == (best_of(browsed), shipped("cmc").hash)
+
+
+@pytest.mark.asyncio
+async def test_two_maps_stand_side_by_side_where_there_is_room(browsed: Path) -> None:
+    async with browsing(browsed, LARGE, RUN, "4") as (app, pilot):
+        app.show_episodes([best_of(browsed), shipped("cmc").hash])
+        heat_view(app).on_open()
+        await settled(pilot)
+        first, second = app.screen.query(HeatGrid)
+        assert first.region.width > 70 and second.region.width > 70
+        assert heat_view(app).where() == f"{best_of(browsed)[:10]} │ cmc"
+        await pilot.press(*["down", "right", "down"])
+        assert first.cursor == second.cursor == (2, 1)
+        await pilot.click("#second", offset=(16, 5))
+        assert first.cursor == second.cursor == (3, 0)
+        await pilot.press("v")
+        assert "▲" in "".join(line(app, y, "#second") for y in range(2, 8))
+        assert "%" in line(app, 3)
+        await pilot.resize_terminal(80, 24)
+        await settled(pilot)
+        assert first.display and not second.display
+        await pilot.press("a", "home", "enter")
+        await settled(pilot)
+        assert not second.display
 
 
 @pytest.mark.asyncio
@@ -316,6 +343,26 @@ async def test_in_a_small_terminal_one_of_the_two_is_shown(browsed: Path) -> Non
         await pilot.press("v")
         assert view.own.display and not view.other.display
         assert "✗ pruned" in text(app, "#signs").replace("\n", " ")
+
+
+@pytest.mark.asyncio
+async def test_a_partner_that_fails_is_a_sentence_and_the_episode_stays(
+    browsed: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with browsing(browsed, LARGE, RUN, *OPEN) as (app, pilot):
+        view = episode_view(app)
+        waves = view.own.waves
+
+        def fails(desk: Desk, run: str, hash: str) -> Traced:
+            raise SandboxError("no strict isolation here")
+
+        monkeypatch.setattr(Desk, "traced", fails)
+        await pilot.press("w", "home", "enter")
+        await settled(pilot)
+        assert "no strict isolation here" in status(app)
+        assert view.own.waves == waves and "not played yet" in text(app, "#other .title")
+        await pilot.press("home", "right", "m", "end", "space", "space", "v", "w")
+        assert view.own.wave <= waves and not view.other.display
 
 
 # ---- what an answer is called ----------------------------------------------------------------------------------------

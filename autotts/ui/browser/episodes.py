@@ -9,6 +9,7 @@ from typing import ClassVar
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
+from textual.containers import Horizontal
 from textual.widgets import Static
 
 from autotts.traces import KINDS
@@ -22,6 +23,9 @@ from autotts.ui.browser.stage import Role
 from autotts.ui.browser.view import Exported, Value, View, plain
 
 __all__ = ["EndingsView", "EpisodesView"]
+
+TWO = 120
+"""Columns for two maps side by side."""
 
 MOST = 200
 """Programs that can be chosen from."""
@@ -44,6 +48,9 @@ class EpisodesView(View):
     place = "Episodes"
 
     DEFAULT_CSS = """
+    EpisodesView > #maps { height: 1fr; }
+    EpisodesView #second { display: none; border-left: solid $panel; padding-left: 1; }
+    EpisodesView.two #second { display: block; }
     EpisodesView > #told { height: auto; max-height: 5; padding: 0 1; }
     EpisodesView > #signs { height: auto; max-height: 2; padding: 0 1; }
     """
@@ -67,7 +74,9 @@ class EpisodesView(View):
 
     def compose_body(self) -> ComposeResult:
         """The map, and the cell that the cursor is on in full."""
-        yield HeatGrid()
+        with Horizontal(id="maps"):
+            yield HeatGrid("first")
+            yield HeatGrid("second")
         yield Static(id="told")
         yield Static(id="signs")
 
@@ -76,7 +85,8 @@ class EpisodesView(View):
         if self._sample is None:
             return ""
         names = list(self._sample.names.values())
-        return " − ".join(names) if self._shown == len(names) else names[self._shown]
+        shown = " − ".join(names) if self._shown == len(names) else names[self._shown]
+        return f"{names[0]} │ {shown}" if self._two else shown
 
     @property
     def _hash(self) -> str:
@@ -84,8 +94,17 @@ class EpisodesView(View):
         hashes = list(self._sample.traced) if self._sample else [""]
         return hashes[self._shown % len(hashes)]
 
+    @property
+    def _both(self) -> bool:
+        return self._sample is not None and len(self._sample.traced) > 1
+
+    @property
+    def _two(self) -> bool:
+        """Whether two maps are side by side: the first program's, and the second one's or the difference."""
+        return self._both and self.size.width >= TWO
+
     def on_resize(self) -> None:
-        """The signs use the width."""
+        """Everything uses the width."""
         self.redraw()
 
     # ---- what is read ------------------------------------------------------------------------------------------------
@@ -140,29 +159,45 @@ class EpisodesView(View):
     # ---- what is drawn -----------------------------------------------------------------------------------------------
 
     def redraw(self) -> None:
-        """Draw the map anew."""
+        """Draw the map anew, or both."""
         maps = [traced.heat for traced in self._sample.traced.values()] if self._sample else []
-        differ = 0 < len(maps) == self._shown
-        heat = maps[self._shown % len(maps)] if maps else None
-        grid = self.query_one(HeatGrid)
-        grid.show(heat, self._ordered(maps, heat), self._order, maps[1] if differ else None)
-        told = CHANGES_TOLD if differ else KINDS_TOLD
-        self.query_one("#signs", Static).update(legend(told, self.size.width - 2))
+        if self._two:
+            self._shown = max(1, self._shown)
+        self.set_class(self._two, "two")
+        order, differ = self._ordered(maps), 0 < len(maps) == self._shown
+        shown = (maps[self._shown % len(maps)] if maps else None, order, self._order, maps[1] if differ else None)
+        first, second = self.query(HeatGrid)
+        if self._two:
+            first.show(maps[0], order, self._order)
+            second.show(*shown)
+        else:
+            first.show(*shown)
+        signs, width = self.query_one("#signs", Static), self.size.width - 2
+        told = [CHANGES_TOLD] if differ and not self._two else [KINDS_TOLD, CHANGES_TOLD] if differ else [KINDS_TOLD]
+        signs.update("\n".join(legend(one, width) for one in told))
         self._tell()
         self.draw_bar()
 
-    def _ordered(self, maps: Sequence[HeatMap], heat: HeatMap | None) -> Sequence[int]:
-        """Places of the questions, as they are to be shown."""
-        if heat is None:
+    def _ordered(self, maps: Sequence[HeatMap]) -> Sequence[int]:
+        """Places of the questions, as they are to be shown; the same for every map."""
+        if not maps:
             return ()
-        if self._order == CHANGED and len(maps) > 1:
-            return sorted(range(len(heat.questions)), key=lambda q: -abs(maps[0].wrong(q) - maps[1].wrong(q)))
-        return range(len(heat.questions)) if self._order == RECORDED else heat.worst_first()
+        questions = range(len(maps[0].questions))
+        if self._order == CHANGED and self._both:
+            return sorted(questions, key=lambda q: -abs(maps[0].wrong(q) - maps[1].wrong(q)))
+        return questions if self._order == RECORDED else maps[0].worst_first()
 
     @on(HeatGrid.Moved)
+    def moved(self, event: HeatGrid.Moved) -> None:
+        """The cursor of the other map follows the one that a person moves, and never the other way round."""
+        if self._two and event.grid.has_focus:
+            for grid in self.query(HeatGrid):
+                grid.follow(event.grid)
+        self._tell()
+
     def _tell(self) -> None:
         """The cell in full."""
-        grid, text = self.query_one(HeatGrid), ""
+        grid, text = self.query(HeatGrid).first(), ""
         if self._sample is not None and grid.question >= 0:
             question, environment = grid.question, grid.cursor[1]
             heat = next(iter(self._sample.traced.values())).heat
@@ -177,13 +212,13 @@ class EpisodesView(View):
 
     def action_sort(self) -> None:
         """The worst first, as they are recorded, or what two programs differ in most first."""
-        orders = [WORST, RECORDED, *([CHANGED] if self._sample and len(self._sample.traced) > 1 else [])]
+        orders = [WORST, RECORDED, *([CHANGED] if self._both else [])]
         self._order = orders[(orders.index(self._order) + 1) % len(orders)] if self._order in orders else WORST
         self.redraw()
 
     def action_other(self) -> None:
         """The map of the first program, of the other one, and what the first does better."""
-        if self._sample and len(self._sample.traced) > 1:
+        if self._both:
             self._shown = (self._shown + 1) % 3
             self.redraw()
         else:

@@ -158,11 +158,20 @@ class HeatGrid(ScrollView, can_focus=True):
     class Moved(Message):
         """The cursor is on another cell."""
 
+        def __init__(self, grid: HeatGrid) -> None:
+            super().__init__()
+            self.grid = grid
+
+        @property
+        def control(self) -> HeatGrid:
+            """The map."""
+            return self.grid
+
     class Chosen(Message):
         """A cell was chosen."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, id: str | None = None) -> None:
+        super().__init__(id=id)
         self._heat: HeatMap | None = None
         self._other: HeatMap | None = None
         self._order: Sequence[int] = ()
@@ -214,12 +223,16 @@ class HeatGrid(ScrollView, can_focus=True):
             return None
         return self._heat.cells[self.question][self.cursor[1]]
 
+    def follow(self, grid: HeatGrid) -> None:
+        """Have the cursor where that of another map of the same questions is."""
+        self._to(*grid.cursor)
+
     def watch_cursor(self) -> None:
         """Keep it in sight, and tell of it."""
         row, column = self.cursor
         left = 0 if not column else self._left + 1 + column * (self._wide + 1)
         self.scroll_to_region(Region(left, row, self._wide, HEADS + 1), animate=False, force=True)
-        self.post_message(self.Moved())
+        self.post_message(self.Moved(self))
         self.refresh()
 
     # ---- drawing -----------------------------------------------------------------------------------------------------
