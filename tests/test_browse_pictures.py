@@ -37,6 +37,12 @@ SCREENS = {
     "compare-questions": ["c", "right_square_bracket", "v"],
     "compare-code": ["c", "left_square_bracket"],
     "compare-partner": ["c", "p"],
+    "episodes": ["4"],
+    "episodes-light": ["4", "t"],
+    "episodes-difference": ["4", "w", "home", "enter", "v", "v"],
+    "endings": ["4", "w", "home", "enter", "down", "down", "enter"],
+    "episode": ["4", "down", "down", "enter", "end", "enter"],
+    "episode-beside": ["4", "down", "down", "enter", "end", "enter", "w", "home", "enter", "left"],
 }
 
 

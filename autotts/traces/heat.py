@@ -6,6 +6,7 @@ agents or their bench import may import this (checked by import-linter).
 
 from __future__ import annotations
 
+import math
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -84,6 +85,11 @@ class HeatMap:
         """Share of a question's episodes that went wrong, environments weighing the same; 0 where none was played."""
         played = [cell.accuracy for cell in self.cells[question] if cell]
         return 1 - sum(played) / len(played) if played else 0.0
+
+    def right(self, environment: int) -> float:
+        """Share of an environment's episodes that were right, questions weighing the same; NaN of none."""
+        played = [cell.accuracy for row in self.cells if (cell := row[environment])]
+        return sum(played) / len(played) if played else math.nan
 
     def worst_first(self) -> tuple[int, ...]:
         """Places of the questions, the one that went wrong most often first; among equals, as they are recorded."""

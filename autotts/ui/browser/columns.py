@@ -179,7 +179,8 @@ class ProgramColumns:
         """Hash of the confirmed program of the greatest gain, of baselines only where there is no other; "" of none."""
         confirmed = [k for k, stage in enumerate(self._texts["stage"]) if stage == "confirmed" and self._is_ok(k)]
         gains, agents = self._figures["gain"], self._texts["agent"]
-        return self.hash(max(confirmed, key=lambda k: (agents[k] != "baseline", gains[k]))) if confirmed else ""
+        by = [(agents[k] != "baseline", -math.inf if math.isnan(gains[k]) else gains[k]) for k in confirmed]
+        return self.hash(confirmed[by.index(max(by))]) if confirmed else ""
 
     def baselines(self) -> list[str]:
         """Hashes of the confirmed baselines."""

@@ -177,6 +177,10 @@ class Desk:
                 self._figures[run] = Figures(self.archive, self.archive.run(run))
             return self._figures[run]
 
+    def called(self, run: str, hash: str) -> str:
+        """A baseline's name, the beginning of the hash of any other program."""
+        return {known: name for name, known in self.figures(run).baselines.items()}.get(hash, hash[:10])
+
     def hypervolumes(self, run: str, steps: int) -> list[float]:
         """A run's hypervolume after equal shares of its proposals, the last one now; none before there is a reference.
 

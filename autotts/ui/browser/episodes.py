@@ -9,21 +9,29 @@ from typing import ClassVar
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
+from textual.containers import Horizontal
 from textual.widgets import Static
 
 from autotts.traces import KINDS
-from autotts.traces.heat import Ending, HeatCell
+from autotts.traces.heat import Ending, HeatCell, HeatMap
 from autotts.ui.browser.choosing import ChoiceDialog
 from autotts.ui.browser.desk import Traced
-from autotts.ui.browser.episode import EpisodeView, Role
+from autotts.ui.browser.episode import EpisodeView
 from autotts.ui.browser.grid import Column, Grid
-from autotts.ui.browser.heat import SIGNS, HeatGrid, kinds_line
+from autotts.ui.browser.heat import CHANGES_TOLD, KINDS_TOLD, SIGNS, HeatGrid, legend
+from autotts.ui.browser.stage import Role
 from autotts.ui.browser.view import Exported, Value, View, plain
 
 __all__ = ["EndingsView", "EpisodesView"]
 
+TWO = 120
+"""Columns for two maps side by side."""
+
 MOST = 200
 """Programs that can be chosen from."""
+
+WORST, RECORDED, CHANGED = "worst first", "as recorded", "most changed"
+"""Orders of the questions; the last one where there are two programs."""
 
 
 @dataclass(frozen=True)
@@ -40,43 +48,64 @@ class EpisodesView(View):
     place = "Episodes"
 
     DEFAULT_CSS = """
-    EpisodesView > #told { height: 2; padding: 0 1; }
+    EpisodesView > #maps { height: 1fr; }
+    EpisodesView #second { display: none; border-left: solid $panel; padding-left: 1; }
+    EpisodesView.two #second { display: block; }
+    EpisodesView > #told { height: auto; max-height: 5; padding: 0 1; }
     EpisodesView > #signs { height: auto; max-height: 2; padding: 0 1; }
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("s", "sort", "Order"),
-        Binding("v", "other", "The other program"),
-        Binding("a", "ask", "Choose a program"),
-        Binding("w", "beside", "Second program", show=False),
+        Binding("s", "sort", "Order", tooltip="Order of the questions"),
+        Binding("v", "other", "Other, difference", tooltip="The first program, the second one, the difference"),
+        Binding("a", "ask", "Program", tooltip="Choose a program"),
+        Binding("w", "beside", "Beside another", tooltip="Choose a second program"),
         Binding("c", "compare", "Compare"),
-        Binding("r", "again", "Play again", show=False),
+        Binding("r", "again", "Play again, after a failure", show=False),
     ]
 
     def __init__(self) -> None:
         super().__init__()
         self._asked: tuple[str, tuple[str, ...]] = ("", ())
         self._sample: _Sample | None = None
+        self._tried = False
         self._shown = 0
-        self._worst_first = True
+        self._order = WORST
 
     def compose_body(self) -> ComposeResult:
         """The map, and the cell that the cursor is on in full."""
-        yield HeatGrid()
+        with Horizontal(id="maps"):
+            yield HeatGrid("first")
+            yield HeatGrid("second")
         yield Static(id="told")
-        yield Static(kinds_line(), id="signs")
+        yield Static(id="signs")
 
     def where(self) -> str:
         """Whose episodes."""
-        return self._whose if self._sample else ""
+        if self._sample is None:
+            return ""
+        names = list(self._sample.names.values())
+        shown = " − ".join(names) if self._shown == len(names) else names[self._shown]
+        return f"{names[0]} │ {shown}" if self._two else shown
 
     @property
     def _hash(self) -> str:
-        return list(self._sample.traced)[self._shown] if self._sample else ""
+        """The program whose map is shown, the first one where it is the difference."""
+        hashes = list(self._sample.traced) if self._sample else [""]
+        return hashes[self._shown % len(hashes)]
 
     @property
-    def _whose(self) -> str:
-        return self._sample.names[self._hash] if self._sample else ""
+    def _both(self) -> bool:
+        return self._sample is not None and len(self._sample.traced) > 1
+
+    @property
+    def _two(self) -> bool:
+        """Whether two maps are side by side: the first program's, and the second one's or the difference."""
+        return self._both and self.size.width >= TWO
+
+    def on_resize(self) -> None:
+        """Everything uses the width."""
+        self.redraw()
 
     # ---- what is read ------------------------------------------------------------------------------------------------
 
@@ -84,74 +113,113 @@ class EpisodesView(View):
         """Play the episodes of what was chosen, or of the best program where nothing was."""
         self.query_one(HeatGrid).focus()
         asked = self.browser.run_name, self.browser.played
-        if asked != self._asked or self._sample is None:
-            self._asked, self._sample, self._shown = asked, None, 0
-            self._play()
+        if asked != self._asked:
+            self._asked, self._sample, self._shown, self._tried = asked, None, 0, False
+            self.workers.cancel_group(self, "find")
+            self.say("")
+            self.wrong("")
+        self.on_news()
         self.redraw()
 
     def on_news(self) -> None:
-        """The first program of a run may have come."""
-        if self._sample is None and not self.browser.played and not self.is_finding("find"):
+        """The first program of a run may have come; what failed is not tried again unless a person says so."""
+        if self._sample is None and not self._tried and not self.is_finding():
             self._play()
 
     def _play(self) -> None:
+        if self.browser.loading and not self.browser.played:
+            self.say("waiting for the run's programs to be read")
+            return
         best = self.browser.columns.best()
         programs = self.browser.played or ((best,) if best else ())
         if not programs:
             self.say("no program is confirmed yet")
             return
         desk, run = self.browser.desk, self.browser.run_name
+        self._tried = True
 
         def find() -> _Sample:
-            named = {hash: name for name, hash in desk.figures(run).baselines.items()}
             traced = {hash: desk.traced(run, hash) for hash in programs}
-            return _Sample(traced, {hash: named.get(hash, hash[:10]) for hash in programs})
+            return _Sample(traced, {hash: desk.called(run, hash) for hash in programs})
 
-        self.find(find, self._has_played, "playing a sample of episodes in the sandbox")
+        self.find(find, self._has_played, "playing a sample of episodes in the sandbox; escape stops waiting for it")
 
     def _has_played(self, sample: _Sample) -> None:
         self._sample = sample
         self.redraw()
 
+    def action_back(self) -> None:
+        """Stop waiting for what is played, or go back."""
+        if self.is_finding():
+            self.workers.cancel_group(self, "find")
+            self.say("not played; r plays them")
+        else:
+            super().action_back()
+
     # ---- what is drawn -----------------------------------------------------------------------------------------------
 
     def redraw(self) -> None:
-        """Draw the map anew."""
-        heat = self._sample.traced[self._hash].heat if self._sample else None
-        order: Sequence[int] = ()
-        if heat is not None:
-            order = heat.worst_first() if self._worst_first else range(len(heat.questions))
-        self.query_one(HeatGrid).show(heat, order)
+        """Draw the map anew, or both."""
+        maps = [traced.heat for traced in self._sample.traced.values()] if self._sample else []
+        if self._two:
+            self._shown = max(1, self._shown)
+        self.set_class(self._two, "two")
+        order, differ = self._ordered(maps), 0 < len(maps) == self._shown
+        shown = (maps[self._shown % len(maps)] if maps else None, order, self._order, maps[1] if differ else None)
+        first, second = self.query(HeatGrid)
+        if self._two:
+            first.show(maps[0], order, self._order)
+            second.show(*shown)
+        else:
+            first.show(*shown)
+        signs, width = self.query_one("#signs", Static), self.size.width - 2
+        told = [CHANGES_TOLD] if differ and not self._two else [KINDS_TOLD, CHANGES_TOLD] if differ else [KINDS_TOLD]
+        signs.update("\n".join(legend(one, width) for one in told))
         self._tell()
         self.draw_bar()
 
+    def _ordered(self, maps: Sequence[HeatMap]) -> Sequence[int]:
+        """Places of the questions, as they are to be shown; the same for every map."""
+        if not maps:
+            return ()
+        questions = range(len(maps[0].questions))
+        if self._order == CHANGED and self._both:
+            return sorted(questions, key=lambda q: -abs(maps[0].wrong(q) - maps[1].wrong(q)))
+        return questions if self._order == RECORDED else maps[0].worst_first()
+
     @on(HeatGrid.Moved)
+    def moved(self, event: HeatGrid.Moved) -> None:
+        """The cursor of the other map follows the one that a person moves, and never the other way round."""
+        if self._two and event.grid.has_focus:
+            for grid in self.query(HeatGrid):
+                grid.follow(event.grid)
+        self._tell()
+
     def _tell(self) -> None:
         """The cell in full."""
-        grid = self.query_one(HeatGrid)
-        told = self.query_one("#told", Static)
-        if self._sample is None or grid.question < 0:
-            told.update("")
-            return
-        lines = []
-        for hash, traced in self._sample.traced.items():
-            heat = traced.heat
-            cell = heat.cells[grid.question][grid.cursor[1]] if grid.question < len(heat.cells) else None
-            place = f"{heat.questions[grid.question]}, {heat.environments[grid.cursor[1]]}"
-            lines.append(f"{self._sample.names[hash]}: {place}: {_in_words(cell)}")
-        told.update(plain("\n".join(lines[:2])))
+        grid, text = self.query(HeatGrid).first(), ""
+        if self._sample is not None and grid.question >= 0:
+            question, environment = grid.question, grid.cursor[1]
+            heat = next(iter(self._sample.traced.values())).heat
+            lines = [f"{heat.questions[question]}, {heat.environments[environment]}"]
+            for hash, traced in self._sample.traced.items():
+                cell = traced.heat.cells[question][environment]
+                lines.append(f"{self._sample.names[hash]}: {_in_words(cell)}")
+            text = "\n".join(lines)
+        self.query_one("#told", Static).update(plain(text))
 
     # ---- what keys do ------------------------------------------------------------------------------------------------
 
     def action_sort(self) -> None:
-        """The worst first, or as they are recorded."""
-        self._worst_first = not self._worst_first
+        """The worst first, as they are recorded, or what two programs differ in most first."""
+        orders = [WORST, RECORDED, *([CHANGED] if self._both else [])]
+        self._order = orders[(orders.index(self._order) + 1) % len(orders)] if self._order in orders else WORST
         self.redraw()
 
     def action_other(self) -> None:
-        """The map of the other program."""
-        if self._sample and len(self._sample.traced) > 1:
-            self._shown = 1 - self._shown
+        """The map of the first program, of the other one, and what the first does better."""
+        if self._both:
+            self._shown = (self._shown + 1) % 3
             self.redraw()
         else:
             self.app.notify("there is no second program; w chooses one", markup=False)
@@ -167,19 +235,24 @@ class EpisodesView(View):
 
     def action_beside(self) -> None:
         """Choose a second program, whose episodes are shown beside."""
-        self._choose("And beside them those of", lambda hash: (self._hash, hash))
+        first = next(iter(self._sample.traced)) if self._sample else ""
+        if first:
+            self._choose("And beside them those of", lambda hash: (first, hash), without=first)
 
-    def _choose(self, title: str, both: Callable[[str], tuple[str, ...]]) -> None:
+    def _choose(self, title: str, both: Callable[[str], tuple[str, ...]], without: str = "") -> None:
         columns, front = self.browser.columns, self.browser.front
         hashes = list(dict.fromkeys([*columns.baselines(), *(p.id for p in front)]))[:MOST]
-        choices = [(hash, f"{hash[:10]}  {columns.idea_of(hash)}") for hash in hashes]
+        choices = [(hash, f"{hash[:10]}  {columns.idea_of(hash)}") for hash in hashes if hash != without]
 
         def chosen(hash: str | None) -> None:
             if hash is not None:
                 self.browser.show_episodes(both(hash))
                 self.on_open()
 
-        self.app.push_screen(ChoiceDialog(title, choices, self._hash), chosen)
+        if choices:
+            self.app.push_screen(ChoiceDialog(title, choices, self._hash), chosen)
+        else:
+            self.app.notify("there is no other program yet", markup=False)
 
     def action_compare(self) -> None:
         """Compare the two, or the one with the reference."""
@@ -216,13 +289,13 @@ def _in_words(cell: HeatCell | None) -> str:
 
 
 _COLUMNS = (
-    Column("program", "program", 14),
+    Column("program", "program", 12),
     Column("beta", "β", 5, True),
-    Column("seed", "seed", 5, True),
+    Column("seed", "seed", 4, True),
     Column("right", "right", 5),
-    Column("kind", "how it ended", 22),
+    Column("kind", "how it ended", 23),
     Column("tokens", "tokens", 9, True),
-    Column("waves", "waves", 6, True),
+    Column("waves", "waves", 5, True),
 )
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
+from rich.cells import cell_len, set_cell_size
 from rich.segment import Segment
 from rich.style import Style
-from rich.text import Text
 from textual import events
 from textual.binding import Binding, BindingType
 from textual.geometry import Region, Size
@@ -20,7 +21,7 @@ from autotts.sandbox.text import printable
 from autotts.traces import FailureKind
 from autotts.traces.heat import HeatCell, HeatMap
 
-__all__ = ["SIGNS", "HeatGrid", "kinds_line", "worst_kind"]
+__all__ = ["CHANGES_TOLD", "KINDS_TOLD", "SIGNS", "HeatGrid", "legend", "worst_kind"]
 
 SIGNS: dict[FailureKind, str] = {
     "hopeless": "H",
@@ -39,11 +40,49 @@ _TONES: dict[FailureKind, str] = {
     "gave up the right one": "error",
     "outvoted": "error",
     "missed": "error",
-    "overspent": "accent",
+    "overspent": "primary",
     "right": "success",
 }
 
-NAME, CELL = 18, 12
+_COLOURS = {tone: f"[$text-{tone} on ${tone}-muted]" for tone in ("success", "primary", "warning", "error")}
+_COLOURS["none"] = "[$foreground on $surface]"
+
+BETTER, WORSE, SAME = "▲", "▼", "="
+"""What stands for a difference."""
+
+KINDS_TOLD = tuple((sign, _TONES[kind], str(kind)) for kind, sign in SIGNS.items())
+CHANGES_TOLD = (
+    (BETTER, "success", "right more often, in points"),
+    (WORSE, "error", "right less often"),
+    (SAME, "none", "as often"),
+)
+"""Signs, their colours, and what they mean."""
+
+
+def legend(told: Sequence[tuple[str, str, str]], width: int) -> str:
+    """Signs and what they mean, in the markup of a widget, in lines that end between two of them."""
+    lines, room = [""], width
+    for sign, tone, words in told:
+        size = len(f" {sign}  {words}  ")
+        if size > room:
+            lines, room = [*lines, ""], width
+        lines[-1] += f"{_COLOURS[tone]} {sign} [/] {words}  "
+        room -= size
+    return "\n".join(lines)
+
+
+NAME, LEAST, MOST = 18, 11, 22
+"""Cells of the longest name of a question, and of a column at the least and at the most."""
+
+HEADS = 2
+"""Lines that stay on top: the names of the environments, and how often each question was right."""
+
+
+class Look(NamedTuple):
+    """How a cell is drawn."""
+
+    text: str
+    tone: str
 
 
 def worst_kind(cell: HeatCell) -> FailureKind:
@@ -53,9 +92,28 @@ def worst_kind(cell: HeatCell) -> FailureKind:
     return max(counts, key=lambda kind: counts[kind])
 
 
-def kinds_line() -> Text:
-    """What the signs mean."""
-    return Text("  ".join(f"{sign} {kind}" for kind, sign in SIGNS.items()), style="dim")
+def ending(cell: HeatCell | None) -> Look:
+    """The sign of what went wrong, and the share right."""
+    if cell is None:
+        return Look("–", "none")
+    kind = worst_kind(cell)
+    return Look(f"{SIGNS[kind]} {100 * cell.accuracy:>4.0f} %", _TONES[kind])
+
+
+def change(cell: HeatCell | None, other: HeatCell | None) -> Look:
+    """How much more often a program was right than another one, in points."""
+    if cell is None or other is None:
+        return Look("–", "none")
+    points = 100 * (cell.accuracy - other.accuracy)
+    if not round(points):
+        return Look(f"{SAME}      ", "none")
+    return Look(f"{BETTER if points > 0 else WORSE} {points:>+4.0f}  ", "success" if points > 0 else "error")
+
+
+def short_names(names: Sequence[str]) -> list[str]:
+    """Names of environments without the data set, where all have the same."""
+    shared = len({name.rpartition("/")[2] for name in names}) == 1 < len(names)
+    return [name.rpartition("/")[0] or name if shared else name for name in names]
 
 
 class HeatGrid(ScrollView, can_focus=True):
@@ -77,7 +135,7 @@ class HeatGrid(ScrollView, can_focus=True):
         "heat--head",
         "heat--none",
         "heat--success",
-        "heat--accent",
+        "heat--primary",
         "heat--warning",
         "heat--error",
         "heat--cursor",
@@ -88,7 +146,7 @@ class HeatGrid(ScrollView, can_focus=True):
         & > .heat--head { text-style: bold; color: $foreground; }
         & > .heat--none { background: $surface; color: $foreground; }
         & > .heat--success { background: $success-muted; color: $text-success; }
-        & > .heat--accent { background: $accent-muted; color: $text-accent; }
+        & > .heat--primary { background: $primary-muted; color: $text-primary; }
         & > .heat--warning { background: $warning-muted; color: $text-warning; }
         & > .heat--error { background: $error-muted; color: $text-error; }
         & > .heat--cursor { background: $primary; color: $text; text-style: bold; }
@@ -100,28 +158,57 @@ class HeatGrid(ScrollView, can_focus=True):
     class Moved(Message):
         """The cursor is on another cell."""
 
+        def __init__(self, grid: HeatGrid) -> None:
+            super().__init__()
+            self.grid = grid
+
+        @property
+        def control(self) -> HeatGrid:
+            """The map."""
+            return self.grid
+
     class Chosen(Message):
         """A cell was chosen."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, id: str | None = None) -> None:
+        super().__init__(id=id)
         self._heat: HeatMap | None = None
+        self._other: HeatMap | None = None
         self._order: Sequence[int] = ()
+        self._title = ""
+        self._heads: list[str] = []
+        self._left = self._wide = LEAST
 
-    def show(self, heat: HeatMap | None, order: Sequence[int]) -> None:
+    def show(self, heat: HeatMap | None, order: Sequence[int], title: str = "", other: HeatMap | None = None) -> None:
         """Show a heat map, its questions in some order; the cursor stays on its question.
 
         Args:
             heat: None for an empty one.
             order: places of the questions.
+            title: of the order.
+            other: what is taken away from it, of the same questions and environments; None for nothing.
         """
         question = self.question
-        self._heat, self._order = heat, order
-        width = NAME + 1 + (CELL + 1) * (len(heat.environments) + 1 if heat else 0)
-        self.virtual_size = Size(width, len(order) + 1)
+        self._heat, self._other, self._order, self._title = heat, other, order, title
+        self._heads = [printable(name) for name in short_names(heat.environments)] if heat else []
+        self._measure()
         row = list(order).index(question) if question in order else 0
-        self.cursor = (row, min(self.cursor[1], max(0, len(heat.environments) - 1) if heat else 0))
+        self.cursor = (row, min(self.cursor[1], max(0, len(self._heads) - 1)))
         self.refresh()
+
+    def _measure(self) -> None:
+        """Columns as wide as the names where there is room for that."""
+        names = [printable(name) for name in self._heat.questions] if self._heat else []
+        self._left = min(NAME, max(map(cell_len, [*names, self._title]), default=LEAST))
+        columns = len(self._heads) + 1
+        room = (self.size.width - self._left - 2) // columns - 1
+        self._wide = max(LEAST, min(MOST, room, max(map(cell_len, self._heads), default=LEAST)))
+        width = self._left + 1 + (self._wide + 1) * columns
+        self.virtual_size = Size(width, len(self._order) + HEADS)
+
+    def on_resize(self) -> None:
+        """Use the width."""
+        self._measure()
 
     @property
     def question(self) -> int:
@@ -136,43 +223,71 @@ class HeatGrid(ScrollView, can_focus=True):
             return None
         return self._heat.cells[self.question][self.cursor[1]]
 
+    def follow(self, grid: HeatGrid) -> None:
+        """Have the cursor where that of another map of the same questions is."""
+        self._to(*grid.cursor)
+
     def watch_cursor(self) -> None:
         """Keep it in sight, and tell of it."""
         row, column = self.cursor
-        self.scroll_to_region(Region(NAME + 1 + column * (CELL + 1), row, CELL, 2), animate=False, force=True)
-        self.post_message(self.Moved())
+        left = 0 if not column else self._left + 1 + column * (self._wide + 1)
+        self.scroll_to_region(Region(left, row, self._wide, HEADS + 1), animate=False, force=True)
+        self.post_message(self.Moved(self))
         self.refresh()
 
     # ---- drawing -----------------------------------------------------------------------------------------------------
 
     def render_line(self, y: int) -> Strip:
-        """A line of the screen: the names of the environments stay on top, those of the questions to the left."""
-        width, heat = self.size.width, self._heat
-        row = y - 1 + self.scroll_offset.y
-        if heat is None or (y and row >= len(self._order)):
-            return Strip.blank(width, self.rich_style)
+        """A line of the screen: the heads stay on top, the names of the questions to the left."""
+        row = y - HEADS + self.scroll_offset.y
+        if self._heat is None or (y >= HEADS and row >= len(self._order)):
+            return Strip.blank(self.size.width, self.rich_style)
         head = self.rich_style + self.get_component_rich_style("heat--head", partial=True)
         if y == 0:
-            names = [*(printable(name) for name in heat.environments), "all"]
-            left, cells = " " * NAME, [(_fit(name, CELL), head) for name in names]
-        else:
-            question = self._order[row]
-            left = _fit(printable(heat.questions[question]), NAME)
-            cells = [self._drawn(cell, (row, column)) for column, cell in enumerate(heat.cells[question])]
-            cells.append((f"{100 * (1 - heat.wrong(question)):>{CELL - 2}.0f} %", head))
-        at = self.scroll_offset.x
-        gap = Segment(" ", self.rich_style)
-        moving = Strip([part for text, style in cells for part in (Segment(text, style), gap)])
-        shown = moving.crop(at, at + max(0, width - NAME - 1))
-        return Strip([Segment(f"{left} ", head), *shown]).adjust_cell_length(width, self.rich_style)
+            return self._line(self._title, [(_fit(name, self._wide), head) for name in [*self._heads, "all"]])
+        if y == 1:
+            shares = self._shares()
+            return self._line("all", [(self._total(share), head) for share in shares])
+        question = self._order[row]
+        cells = [self._drawn(question, column, (row, column)) for column in range(len(self._heads))]
+        return self._line(self._heat.questions[question], [*cells, (self._total(self._share(question)), head)])
 
-    def _drawn(self, cell: HeatCell | None, place: tuple[int, int]) -> tuple[str, Style]:
-        if cell is None:
-            text, tone = "–".center(CELL), "none"
-        else:
-            kind = worst_kind(cell)
-            text, tone = f"  {SIGNS[kind]} {100 * cell.accuracy:>5.0f} %".ljust(CELL), _TONES[kind]
-        style = self.rich_style + self.get_component_rich_style(f"heat--{tone}")
+    def _line(self, name: str, cells: Sequence[tuple[str, Style]]) -> Strip:
+        head = self.rich_style + self.get_component_rich_style("heat--head", partial=True)
+        gap = Segment(" ", self.rich_style)
+        at, width = self.scroll_offset.x, self.size.width
+        moving = Strip([part for text, style in cells for part in (Segment(text, style), gap)])
+        shown = moving.crop(at, at + max(0, width - self._left - 1))
+        still = Segment(f"{_fit(printable(name), self._left)} ", head)
+        return Strip([still, *shown]).adjust_cell_length(width, self.rich_style)
+
+    def _total(self, share: float) -> str:
+        if math.isnan(share):
+            return "–".center(self._wide)
+        text = f"{100 * share:+.1f}" if self._other else f"{100 * share:.0f} %"
+        return text.rjust((self._wide + 8) // 2).ljust(self._wide)
+
+    def _share(self, question: int) -> float:
+        """How often a question was right, environments weighing the same; the difference where one is shown."""
+        assert self._heat is not None
+        return (self._other.wrong(question) if self._other else 1.0) - self._heat.wrong(question)
+
+    def _shares(self) -> list[float]:
+        """The same of each environment, and of all of them, questions weighing the same."""
+        assert self._heat is not None
+        less = self._other
+        shares = [
+            self._heat.right(environment) - (less.right(environment) if less else 0.0)
+            for environment in range(len(self._heads))
+        ]
+        return [*shares, sum(shares) / len(shares)]
+
+    def _drawn(self, question: int, column: int, place: tuple[int, int]) -> tuple[str, Style]:
+        assert self._heat is not None
+        cell = self._heat.cells[question][column]
+        look = change(cell, self._other.cells[question][column]) if self._other else ending(cell)
+        style = self.rich_style + self.get_component_rich_style(f"heat--{look.tone}")
+        text = look.text.center(self._wide)
         if place == self.cursor:
             text = f"›{text[1:]}"
             style += self.get_component_rich_style("heat--cursor")
@@ -191,7 +306,7 @@ class HeatGrid(ScrollView, can_focus=True):
 
     def action_page(self, by: int) -> None:
         """A screen up or down."""
-        self._to(self.cursor[0] + by * max(1, self.size.height - 2), self.cursor[1])
+        self._to(self.cursor[0] + by * max(1, self.size.height - HEADS - 1), self.cursor[1])
 
     def action_to_end(self, last: bool) -> None:
         """The first question, or the last."""
@@ -204,12 +319,19 @@ class HeatGrid(ScrollView, can_focus=True):
 
     def on_click(self, event: events.Click) -> None:
         """The cell that is clicked at; a second click chooses it."""
-        row, column = event.y - 1 + self.scroll_offset.y, (event.x - NAME - 1 + self.scroll_offset.x) // (CELL + 1)
-        if event.y and event.x > NAME and row < len(self._order):
+        row, x = event.y - HEADS + self.scroll_offset.y, event.x - self._left - 1 + self.scroll_offset.x
+        column = x // (self._wide + 1)
+        if event.y >= HEADS and event.x > self._left and row < len(self._order) and column < len(self._heads):
             self._to(row, column)
             if event.chain == 2:
                 self.action_choose()
 
 
 def _fit(text: str, width: int) -> str:
-    return text.ljust(width) if len(text) <= width else f"{text[: width - 1]}…"
+    """A text of so many cells; of a longer one the middle is left out, for names differ at both ends."""
+    size = cell_len(text)
+    if size <= width:
+        return text + " " * (width - size)
+    keep = (width - 1) // 2
+    tail = text[-keep:] if keep else ""
+    return set_cell_size(text, width - 1 - cell_len(tail)) + "…" + tail if cell_len(tail) < width else "…" * width

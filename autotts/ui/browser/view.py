@@ -180,7 +180,7 @@ class View(Screen[None]):
 
     def is_finding(self, group: str = "find") -> bool:
         """Whether something of a group is being done."""
-        return any(worker.group == group and not worker.is_finished for worker in self.workers)
+        return any(w.group == group and not w.is_finished and not w.is_cancelled for w in self.workers)
 
     def _unless_cancelled(self, worker: Worker[Any], show: Callable[..., None], *arguments: Any) -> None:
         """Show something, unless something else was asked for, or the browser is closing."""
