@@ -115,7 +115,7 @@ def _listed(desk: Desk, run: str, hash: str, place: tuple[int, int] | None) -> L
 
 def _first(desk: Desk, run: str, hash: str) -> Listed | None:
     """The first accepted proposal of a run that came to a program, or the first at all."""
-    own = [row for row in desk.archive.proposals_of(hash) if row.run == run]
+    own = [row for row in desk.archive.listed_as(hash) if row.run == run]
     return next((row for row in own if row.outcome == "ok"), own[0] if own else None)
 
 
