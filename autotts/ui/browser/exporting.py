@@ -141,7 +141,8 @@ class WriteDialog(FileDialog):
 
     def __init__(self, found: Known) -> None:
         self._found = found
-        suggested = _free(found.program.name or found.program.id, ".py")
+        name, id = found.program.name, found.program.id
+        suggested = _free(name if name.isidentifier() else id, ".py")  # an archive may name a program anything
         super().__init__(f"Write {found.program.id}", "as autotts export does: it says where it comes from", suggested)
 
     def content(self, path: Path) -> str:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import ClassVar, cast
 
 from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import VerticalScroll
-from textual.markup import escape
+from textual.content import Content
 from textual.widgets import Collapsible, Static
 
 from autotts.archive import Call, Program, Proposal, StoredEvaluation
@@ -211,7 +211,7 @@ def _box(title: str, body: str, opened: bool) -> Collapsible:
     """A text under its title; what strangers wrote is no markup."""
     return Collapsible(
         Static(_cut(body)),
-        title=escape(printable(title)),
+        title=cast(str, Content(printable(title))),  # of a `str` it would read the markup
         collapsed=not opened,
         collapsed_symbol="▶",
         expanded_symbol="▼",
