@@ -15,6 +15,9 @@ __all__ = ["highlighted", "unified"]
 CONTEXT = 3
 """Lines around a change."""
 
+THEMES = {True: "ansi_dark", False: "default"}
+"""Of Pygments, for a dark background and for a light one, on which the yellow of terminals cannot be read."""
+
 COLOURED = 40_000
 """Characters up to which a source is shown with colours: of much longer ones they would take seconds."""
 
@@ -37,7 +40,7 @@ def highlighted(source: str, dark: bool = True) -> list[Text]:
     if len(source) > COLOURED:
         shown = printable(source, newlines=True).expandtabs(4).split("\n")
         return [Text(line) for line in (shown[:-1] if source.endswith("\n") else shown)]
-    syntax = Syntax("", "python", theme="ansi_dark" if dark else "ansi_light", background_color="default")
+    syntax = Syntax("", "python", theme=THEMES[dark], background_color="default")
     text = syntax.highlight(printable(source, newlines=True).expandtabs(4))
     # Without a background of their own: the cursor, and what is around them, give them one.
     spans = [Span(s.start, s.end, _flat(s.style)) for s in text.spans if isinstance(s.style, Style)]

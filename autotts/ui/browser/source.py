@@ -73,8 +73,8 @@ class SourceView(ScrollView, can_focus=True):
 
     DEFAULT_CSS = """
     SourceView { height: 1fr; scrollbar-size-horizontal: 1; scrollbar-size-vertical: 1;
-        & > .source--number { color: $foreground-darken-3; }
-        & > .source--gutter { color: $foreground-darken-1; }
+        & > .source--number { color: $foreground 60%; }
+        & > .source--gutter { color: $foreground 85%; }
         & > .source--wins { color: $text-success; text-style: bold; }
         & > .source--loses { color: $text-error; text-style: bold; }
         & > .source--cursor { background: $surface-lighten-2; }

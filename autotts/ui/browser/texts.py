@@ -56,9 +56,10 @@ class DiffPage(Page):
         """Show the difference from a parent; it is found in a thread."""
         self._found = found
         parents, own = found.parents, found.source
+        self.query_one("#from", Static).display = bool(parents)
         if not parents:
-            self.query_one("#from", Static).update("")
-            self.query_one("#diff-text", Static).update("it was made from no program of this archive")
+            instead = "; c compares it with the reference" if found.program else ""
+            self.query_one("#diff-text", Static).update(f"it was made from no program of this archive{instead}")
             return
         parent = parents[self._nth % len(parents)]
         dark = self.app.current_theme.dark
