@@ -104,13 +104,15 @@ class Overview(Database):
         query = query.where(t.c.run == run, t.c.parents.contains(f'"{program}"', autoescape=True))
         return [rows.listed_of(row) for row in self._all(query.order_by(t.c.round, t.c.slot))]
 
-    def proposals_of(self, program: str) -> list[Listed]:
-        """The proposals of all runs that came to this program (hash), by run, round and slot."""
+    def listed_as(self, program: str) -> list[Listed]:
+        """A program (hash) in the archive's list: as one that a person added, then in each run, by round and slot."""
         t, p, r = tables.proposal, tables.program, tables.run
         columns = [c for c in t.c if c.name not in ("source", "prompt", "answer", "usage")]
         query = sa.select(*columns, p.c.idea).join_from(t, p, t.c.program == p.c.hash).join(r, t.c.run == r.c.name)
         query = query.where(t.c.program == program).order_by(r.c.number, t.c.round, t.c.slot)
-        return [rows.listed_of(row) for row in self._all(query)]
+        added = self._all(sa.select(p).where(p.c.hash == program, p.c.agent > ""))
+        by_hand = [Listed(row.hash, row.idea, row.agent, (), "", None, None, "ok") for row in added]
+        return [*by_hand, *(rows.listed_of(row) for row in self._all(query))]
 
     def stored_evaluations(self, program: str) -> list[StoredEvaluation]:
         """What evaluations of a program (hash) there are, without their figures, by source and environment."""

@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
 import click
 from rich.syntax import Syntax
 from rich.table import Table
 
-from autotts.archive import Archive, LedgerEntry, Listed, Point, Run, Stretch, stretches
+from autotts.archive import Archive, Listed, Point, Run, Stretch, stretches
 from autotts.archive import Program as StoredProgram
 from autotts.cli._common import archive_exists, archive_option, console, json_option, option, print_json
 from autotts.cli.programs import stored
 from autotts.errors import InputError
 from autotts.evaluation import SHIPPED, shipped
 from autotts.sandbox.text import printable
+from autotts.search.known import Known, known
 from autotts.search.report import looks_at
 from autotts.ui.progress import clip, gain_text, one_line
 from autotts.ui.report import look_lines, times
 
-__all__ = ["Known", "find_stored", "front", "known", "list_", "pick_run", "run_option", "show", "stretch_cells"]
+__all__ = ["find_stored", "front", "known_in", "list_", "pick_run", "run_option", "show", "stretch_cells"]
 
 run_option = option("--run", "run_name", default=None, metavar="NAME", help="One run.  [default: the last one]")
 ID = 10
@@ -149,22 +150,6 @@ def stretch_cells(stretch: Stretch, points: Sequence[Point]) -> tuple[str, str, 
     )
 
 
-@dataclass(frozen=True)
-class Known:
-    """What the archive knows of a program: where it came from, its curve in each run, its held-out looks.
-
-    `runs` has the runs in which it has a curve. `counts` has the number of looks at each of those environments, with
-    whatever program.
-    """
-
-    program: StoredProgram
-    listed: Sequence[Listed] = ()
-    runs: Mapping[str, Run] = field(default_factory=dict)
-    curves: Mapping[str, Sequence[Point]] = field(default_factory=dict)
-    looks: Sequence[LedgerEntry] = ()
-    counts: Mapping[str, int] = field(default_factory=dict)
-
-
 def find_stored(reference: str, archive: str) -> StoredProgram:
     """A shipped name stands for what is shipped, as it does for `evaluate`, whether the archive has it or not."""
     if reference in SHIPPED:
@@ -173,22 +158,12 @@ def find_stored(reference: str, archive: str) -> StoredProgram:
         return store.resolve(reference)
 
 
-def known(found: StoredProgram, archive: str) -> Known:
-    """What the archive, if there is one, knows of a program."""
+def known_in(archive: str, program: StoredProgram) -> Known:
+    """What an archive, if there is one, knows of a program."""
     if not archive_exists(archive):
-        return Known(found)
+        return Known(program)
     with Archive(archive, create=False) as store:
-        runs = {run.name: run for run in store.runs()}
-        curves = {name: curve for name in runs if (curve := store.points(name, found.hash))}
-        looks = store.ledger(program=found.hash)
-        return Known(
-            found,
-            [row for row in store.listing() if row.hash == found.hash],
-            {name: runs[name] for name in curves},
-            curves,
-            looks,
-            {entry.environment: store.ledger_count(entry.environment) for entry in looks},
-        )
+        return known(store, program)
 
 
 @click.command()
@@ -197,7 +172,7 @@ def known(found: StoredProgram, archive: str) -> Known:
 @json_option
 def show(program: str, archive: str, as_json: bool) -> int:
     """One PROGRAM (an id, or a shipped name): source, curves, where it came from, held-out looks."""
-    found = known(find_stored(program, archive), archive)
+    found = known_in(archive, find_stored(program, archive))
     if as_json:
         print_json(_known_json(found))
     else:
@@ -205,51 +180,51 @@ def show(program: str, archive: str, as_json: bool) -> int:
     return 0
 
 
-def _known_json(known: Known) -> dict[str, Any]:
-    found = known.program
+def _known_json(about: Known) -> dict[str, Any]:
+    found = about.program
     looks = [
         {**asdict(entry), "rows": [{**asdict(row), "accuracy": 100 * row.accuracy} for row in entry.rows]}
-        for entry in known.looks
+        for entry in about.looks
     ]
     return {
         "id": found.id,
         "hash": found.hash,
         "idea": found.idea,
         "source": found.source,
-        "proposals": [_listed(row) for row in known.listed],
+        "proposals": [_listed(row) for row in about.listed],
         "curves": {
             name: [{**asdict(p), "id": found.id, "accuracy": 100 * p.accuracy} for p in curve]
-            for name, curve in known.curves.items()
+            for name, curve in about.curves.items()
         },
         "ledger": looks,
     }
 
 
-def _print_known(known: Known) -> None:
-    out, found = console(), known.program
+def _print_known(about: Known) -> None:
+    out, found = console(), about.program
     out.print(f"{found.id}  {found.idea}")
-    for row in known.listed:
+    for row in about.listed:
         made = f" from {', '.join(parent[:ID] for parent in row.parents)}" if row.parents else ""
         place = f"{row.run} {row.round}.{row.slot}: " if row.run else ""
         out.print(f"  {place}{row.agent}{made}, {row.outcome}, gain {gain_text(row.gain, row.gain_se)}")
         if row.outcome not in (None, "ok"):
             out.print(f"    {_told(row)}", soft_wrap=True)
-    for name, curve in known.curves.items():
+    for name, curve in about.curves.items():
         table = Table(title=f"{name}: confirmed mean curve")
         for column in ("β", "accuracy %", "tokens", "sequential"):
             table.add_column(column, justify="right")
         for p in curve:
             table.add_row(f"{p.beta:g}", f"{100 * p.accuracy:.2f}", f"{p.tokens:,.0f}", f"{p.sequential_tokens:,.0f}")
         out.print(table)
-    for name in known.curves:
+    for name in about.curves:
         out.print(f"  how it stands in {name}: autotts champion --run {name}", soft_wrap=True)
-    last = {entry.environment: entry for entry in known.looks}
+    last = {entry.environment: entry for entry in about.looks}
     for environment, entry in last.items():
-        own = sum(look.environment == environment for look in known.looks)
+        own = sum(look.environment == environment for look in about.looks)
         ends = entry.rows[:1] + entry.rows[1:][-1:]
         figures = "; ".join(f"β {r.beta:g}: {100 * r.accuracy:.2f} % at {r.tokens:,.0f} tokens" for r in ends)
         out.print(
-            f"  held out: {entry.environment_name}, scored {times(known.counts[environment])} in this archive, "
+            f"  held out: {entry.environment_name}, scored {times(about.counts[environment])} in this archive, "
             f"this program {times(own)}; {figures}"
         )
     source = printable(found.source, newlines=True)

@@ -24,11 +24,15 @@ def call_tail(call: Call) -> str:
 
 
 def call_reply(call: Call) -> str:
-    """What came back, "" for nothing: words, then the tools that were called."""
+    """What came back, "" for nothing: words, then the tools that were called; as it is where it has another form."""
     if not call.reply:
         return ""
-    reply = json.loads(call.reply)
-    return printable("\n".join([reply["text"], *map(_wanted, reply["calls"])]), newlines=True)
+    try:
+        reply = json.loads(call.reply)
+        told = "\n".join([reply["text"], *map(_wanted, reply["calls"])])
+    except (ValueError, TypeError, LookupError, AttributeError, RecursionError):  # an archive that somebody else wrote
+        told = call.reply
+    return printable(told, newlines=True)
 
 
 def _wanted(call: dict[str, Any]) -> str:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
 from dataclasses import dataclass
 
-from autotts.archive import Call, LedgerEntry, Listed, Point, Program, Proposal, StoredEvaluation
+from autotts.archive import Call, LedgerEntry, Listed, Program, Proposal, StoredEvaluation
 from autotts.errors import InputError
 from autotts.search.curves import Curves, curves
 from autotts.search.standing import REFERENCE
@@ -13,17 +13,25 @@ from autotts.ui.browser.desk import Desk
 
 __all__ = ["Facts", "Relative", "facts"]
 
-OLDER, YOUNGER = 12, 40
-"""Generations of ancestors, and children, that are shown."""
+OLDER, FORBEARS, YOUNGER = 8, 40, 40
+"""Generations of ancestors, ancestors in all, and children that are shown."""
 
 
 @dataclass(frozen=True)
 class Relative:
-    """Where a program stands in a lineage: ancestors have depths below 0, children 1."""
+    """A program, or an answer that is none, in a lineage.
 
-    depth: int
+    Attributes:
+        guide: what ties it to the one that it is a parent or a child of.
+        hash: of the program, "" where there is none.
+        listed: how the run lists it, None where it does not.
+        again: whether its own parents stand elsewhere in the tree.
+    """
+
+    guide: str
     hash: str
     listed: Listed | None
+    again: bool = False
 
 
 @dataclass(frozen=True)
@@ -31,32 +39,49 @@ class Facts:
     """A program of a run, or an answer that never became one.
 
     Attributes:
+        run: its name.
         program: None for an answer that is no program.
         proposal: the first one of the run that came to it, None for one that a person added.
         listed: the same as the list has it.
         parents: that are in the archive.
         curves, reference: its curves, and the reference's; None where there are no figures.
-        points: on the mean curve.
-        lineage: ancestors, itself, children.
+        older, younger: ancestors, parents last; and children, the best first.
+        left_out: children that are not among those.
         calls: of models, for its slot.
         evaluations, ledger: that are stored of it.
         looks: environment → how often it was looked at in this archive.
         names: hash → name of the baselines.
+        environments: hash → name of those of the run, and of those that it was scored on.
     """
 
+    run: str
     program: Program | None
     proposal: Proposal | None
     listed: Listed | None
     parents: tuple[Program, ...]
     curves: Curves | None
     reference: Curves | None
-    points: tuple[Point, ...]
-    lineage: tuple[Relative, ...]
+    older: tuple[Relative, ...]
+    younger: tuple[Relative, ...]
+    left_out: int
     calls: tuple[Call, ...]
     evaluations: tuple[StoredEvaluation, ...]
     ledger: tuple[LedgerEntry, ...]
     looks: dict[str, int]
     names: dict[str, str]
+    environments: dict[str, str]
+
+    @property
+    def wrong(self) -> int:
+        """The line that failed, from 1; 0 for none."""
+        return (self.listed.line or 0) if self.listed and self.listed.outcome not in (None, "ok") else 0
+
+    @property
+    def told(self) -> str:
+        """The idea, or what was wrong."""
+        if self.listed is None:
+            return self.program.idea if self.program else ""
+        return self.listed.idea if self.listed.outcome in (None, "ok") else self.listed.message
 
     @property
     def source(self) -> str:
@@ -89,20 +114,27 @@ def facts(desk: Desk, run: str, hash: str, place: tuple[int, int] | None) -> Fac
     ledger = tuple(archive.ledger(program=hash)) if hash else ()
     parents = [archive.program(parent) for parent in (listed.parents if listed else ())]
     reference = figures.baselines.get(REFERENCE)
+    younger = _younger(desk, run, hash)
     return Facts(
+        run=run,
         program=program,
         proposal=proposal,
         listed=listed,
         parents=tuple(parent for parent in parents if parent),
         curves=curves(figures, hash) if hash else None,
         reference=curves(figures, reference) if reference else None,
-        points=tuple(archive.points(run, hash)) if hash else (),
-        lineage=tuple(_lineage(desk, run, hash, listed)) if hash else (),
+        older=tuple(_older(desk, run, hash, listed)),
+        younger=tuple(Relative("├ ", row.hash or "", row) for row in younger[:YOUNGER]),
+        left_out=max(0, len(younger) - YOUNGER),
         calls=tuple(calls or ()),
         evaluations=tuple(archive.stored_evaluations(hash)) if hash else (),
         ledger=ledger,
         looks={entry.environment: archive.ledger_count(entry.environment) for entry in ledger},
         names={own: name for name, own in figures.baselines.items()},
+        environments={
+            **{ref.hash: ref.name for ref in figures.run.environments},
+            **{entry.environment: entry.environment_name for entry in ledger},
+        },
     )
 
 
@@ -115,24 +147,37 @@ def _listed(desk: Desk, run: str, hash: str, place: tuple[int, int] | None) -> L
 
 def _first(desk: Desk, run: str, hash: str) -> Listed | None:
     """The first accepted proposal of a run that came to a program, or the first at all."""
-    own = [row for row in desk.archive.proposals_of(hash) if row.run == run]
+    own = [row for row in desk.archive.listed_as(hash) if row.run == run]
     return next((row for row in own if row.outcome == "ok"), own[0] if own else None)
 
 
-def _lineage(desk: Desk, run: str, hash: str, listed: Listed | None) -> Sequence[Relative]:
-    """Ancestors, the furthest first, itself, and children."""
-    older: list[Relative] = []
-    seen, level = {hash}, list(listed.parents if listed else ())
-    for depth in range(1, OLDER + 1):
-        further: list[str] = []
-        for parent in level:
+def _older(desk: Desk, run: str, hash: str, listed: Listed | None) -> list[Relative]:
+    """Ancestors as a tree that grows upwards: each stands above what was made from it, parents of parents once."""
+    found: list[Relative] = []
+    seen = {hash}
+
+    def climb(row: Listed | None, trunk: str, depth: int) -> None:
+        parents = list(row.parents) if row and depth < OLDER else []
+        for k, parent in enumerate(parents):
+            if len(found) == FORBEARS:
+                return
+            last = k == len(parents) - 1
+            own = _first(desk, run, parent)
+            again = parent in seen and bool(own and own.parents)
+            found.append(Relative(trunk + ("┌ " if last else "├ "), parent, own, again))
             if parent not in seen:
                 seen.add(parent)
-                row = _first(desk, run, parent)
-                older.append(Relative(-depth, parent, row))
-                further += row.parents if row else ()
-        level = further
-    children = [row for row in desk.archive.made_from(run, hash) if row.hash and row.hash != hash]
-    younger = {row.hash: row for row in children if row.hash}
-    some = [Relative(1, own, row) for own, row in list(younger.items())[:YOUNGER]]
-    return [*reversed(older), Relative(0, hash, listed), *some]
+                climb(own, trunk + ("  " if last else "│ "), depth + 1)
+
+    climb(listed, "", 0)
+    return found[::-1]
+
+
+def _younger(desk: Desk, run: str, hash: str) -> list[Listed]:
+    """What was made from a program: its children once each, the best first; then what did not become any."""
+    if not hash:
+        return []
+    rows = [row for row in desk.archive.made_from(run, hash) if row.hash != hash]
+    children = {row.hash: row for row in reversed(rows) if row.hash}  # the first proposal of each counts
+    ranked = sorted(children.values(), key=lambda row: -math.inf if row.gain is None else row.gain, reverse=True)
+    return [*ranked, *(row for row in rows if not row.hash)]

@@ -1,46 +1,29 @@
-"""Pages of one program: knobs, curves, lineage, proposal, records."""
+"""Pages of one program: what every page has, and those of figures, its knobs and its curves."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import TYPE_CHECKING, ClassVar, cast
 
-from rich.text import Text
 from textual.app import ComposeResult
 from textual.containers import Vertical
+from textual.widget import Widget
 from textual.widgets import Static
 
-from autotts.archive import Listed
 from autotts.search.curves import CurvePoint, Curves
 from autotts.ui.browser.facts import Facts
 from autotts.ui.browser.grid import Column, Grid
 from autotts.ui.browser.plot import CurvePlot, Series, legend
 from autotts.ui.browser.runs import sparkline
 from autotts.ui.browser.view import Exported, Value, plain
-from autotts.ui.conversation import call_head, call_reply, call_tail
-from autotts.ui.progress import gain_text
-from autotts.ui.report import times
 
-__all__ = [
-    "LINEAGE",
-    "CurvePage",
-    "curve_exported",
-    "knob_rows",
-    "lineage_rows",
-    "proposal_text",
-    "records_text",
-    "schedule_columns",
-]
+if TYPE_CHECKING:
+    from autotts.ui.browser.view import View
+
+__all__ = ["CurvePage", "Page", "SchedulePage", "TextRows"]
 
 SPARK = 11
-
-LINEAGE = (
-    Column("program", "program", 24),
-    Column("gain", "gain ± se", 14, True),
-    Column("slot", "slot", 6, True),
-    Column("agent", "agent", 12),
-    Column("idea", "idea, or what was wrong", 60),
-)
 
 CURVE = (
     Column("beta", "β", 5, True),
@@ -49,14 +32,53 @@ CURVE = (
     Column("tokens", "tokens", 9, True),
     Column("sequential", "sequential", 10, True),
     Column("branches", "branches", 8, True),
+    Column("other", "reference %", 12, True),
+    Column("other_ci", "95 % interval", 15, True),
+    Column("other_tokens", "its tokens", 10, True),
+    Column("other_sequential", "sequential", 10, True),
+    Column("other_branches", "branches", 8, True),
 )
+
+
+class Page(Vertical):
+    """A page of one program; it is drawn when it is first looked at, and anew when the archive has something new."""
+
+    place: ClassVar[str]
+    """Its name."""
+
+    def __init__(self) -> None:
+        super().__init__(id=self.place)
+
+    @property
+    def view(self) -> View:
+        """The view that it is a page of."""
+        return cast("View", self.screen)
+
+    def show(self, found: Facts) -> None:
+        """Show a program."""
+        raise NotImplementedError
+
+    @property
+    def turns(self) -> bool:
+        """Whether there is another view of the same."""
+        return False
+
+    def turn(self) -> None:
+        """Another view of the same."""
+
+    def exported(self) -> Exported | None:
+        """What is on the page as a table, None where it is none."""
+        return None
+
+    def take_focus(self) -> None:
+        """Let keys go to what can be moved in."""
+        next(widget for widget in self.query(Widget) if widget.focusable).focus()
 
 
 class TextRows:
     """Rows that are texts already."""
 
-    def __init__(self, keys: Sequence[str], rows: Sequence[Sequence[str]], tones: Sequence[str], own: int = 0) -> None:
-        self.own = own
+    def __init__(self, keys: Sequence[str], rows: Sequence[Sequence[str]], tones: Sequence[str]) -> None:
         self._keys = keys
         self._rows = rows
         self._tones = tones
@@ -77,18 +99,48 @@ class TextRows:
         return self._tones[row]
 
 
+class _Figures(Grid):
+    """A table whose rows lead nowhere."""
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Nothing is opened here."""
+        return action != "choose" and super().check_action(action, parameters)
+
+
 # ---- knobs ---------------------------------------------------------------------------------------------------------
 
 
-def schedule_columns(found: Facts) -> list[Column]:
-    """A column a β."""
-    betas = [point.beta for point in found.curves.mean] if found.curves else []
-    columns = [Column(f"b{k}", f"β {beta:g}", 8, True) for k, beta in enumerate(betas)]
-    return [Column("knob", "knob", 20), Column("course", "over β", SPARK), *columns]
+class SchedulePage(Page):
+    """What the schedule gave, knob by knob over β."""
+
+    place = "schedule"
+
+    DEFAULT_CSS = "SchedulePage > Static { height: auto; padding: 0 1; color: $text-muted; }"
+
+    def compose(self) -> ComposeResult:
+        """The knobs."""
+        yield Static()
+        yield _Figures(())
+
+    def show(self, found: Facts) -> None:
+        """Show a program's knobs."""
+        grid, rows = self.query_one(Grid), _knob_rows(found)
+        betas = [point.beta for point in found.curves.mean] if found.curves else []
+        columns = [Column(f"b{k}", f"β {beta:g}", 8, True) for k, beta in enumerate(betas)]
+        grid.set_columns([Column("knob", "knob", 20), Column("course", "over β", SPARK), *columns])
+        grid.show(rows)
+        told = self.query_one(Static)
+        told.display = not len(rows)
+        told.update("" if len(rows) else "the archive has no knobs of it: it was not evaluated, or has none")
+
+    def exported(self) -> Exported:
+        """A row a knob, its value at each β."""
+        grid = self.query_one(Grid)
+        rows = [grid.rows.cells(k) for k in range(len(grid.rows))]
+        return Exported("schedule", tuple(column.title for column in grid.columns), rows)
 
 
-def knob_rows(found: Facts) -> TextRows:
-    """A row a knob, its value at each β."""
+def _knob_rows(found: Facts) -> TextRows:
     knobs = found.curves.knobs if found.curves else ()
     names = list(dict.fromkeys(name for values in knobs for name in values))
     rows = []
@@ -102,33 +154,40 @@ def knob_rows(found: Facts) -> TextRows:
 # ---- curves --------------------------------------------------------------------------------------------------------
 
 
-class CurvePage(Vertical):
+class CurvePage(Page):
     """A program's curve beside the reference's, as a picture and a table; the mean, and each environment."""
+
+    place = "curve"
 
     DEFAULT_CSS = """
     CurvePage > .legend { height: 1; padding: 0 1; }
     CurvePage > Grid { height: 13; max-height: 50%; }
     """
 
-    def __init__(self, id: str) -> None:
-        super().__init__(id=id)
-        self._facts: Facts | None = None
+    def __init__(self) -> None:
+        super().__init__()
+        self._found: Facts | None = None
         self._environment = -1
 
     def compose(self) -> ComposeResult:
         """The picture over the table."""
         yield CurvePlot()
         yield Static(classes="legend")
-        yield Grid(CURVE)
+        yield _Figures(CURVE)
 
     def show(self, found: Facts) -> None:
         """Show a program's curves."""
-        self._facts = found
+        self._found = found
         self._draw()
 
-    def next_environment(self) -> None:
+    @property
+    def turns(self) -> bool:
+        """There are environments."""
+        return self._found is not None and self._found.curves is not None
+
+    def turn(self) -> None:
         """The mean, then each environment."""
-        found = self._facts
+        found = self._found
         if found and found.curves:
             self._environment += 1
             if self._environment == len(found.curves.environments):
@@ -137,146 +196,74 @@ class CurvePage(Vertical):
             self._draw()
 
     def _draw(self) -> None:
-        found, plot, told = self._facts, self.query_one(CurvePlot), self.query_one(".legend", Static)
+        found, plot, told = self._found, self.query_one(CurvePlot), self.query_one(".legend", Static)
         if found is None or found.curves is None:
             plot.draw([])
-            told.update("the run has no figures of it")
+            told.update("the archive has no curve of it: it was not evaluated on every environment")
             self.query_one(Grid).show(TextRows((), (), ()))
             return
-        own = self._of(found.curves)
+        own, other = self._of(found.curves), self._of(found.reference)
         name = found.names.get(found.curves.program, found.curves.program[:10])
-        series = [self._series(name, own, "●", "primary")]
+        series = [_series(name, own, "●", "primary")]
         if found.reference is not None and found.reference.program != found.curves.program:
-            series.insert(0, self._series("reference", self._of(found.reference), "o", "warning"))
+            series.insert(0, _series("reference", other, "o", "warning"))
         plot.draw(series)
-        place = "mean" if self._environment < 0 else found.curves.environments[self._environment][0]
-        kind = "confirmed" if found.curves.source == "confirm" else "screened"
-        line = legend(series, plot.colours())
-        line.append_text(plain(f"  {place}, {kind}, {times(found.curves.seeds).replace('time', 'seed')} (v: next)"))
-        told.update(line)
-        rows = [_curve_cells(point) for point in own]
+        line = plain(f"{self._place(found.curves)}, {_kind(found.curves)}   ")
+        told.update(line.append_text(legend(series, plot.colours())))
+        at = {point.beta: point for point in other}
+        rows = [(f"{point.beta:g}", *_cells(point), *_cells(at.get(point.beta))) for point in own]
         self.query_one(Grid).show(TextRows([row[0] for row in rows], rows, [""] * len(rows)))
 
-    def _of(self, curves: Curves) -> Sequence[CurvePoint]:
+    def _place(self, found: Curves) -> str:
+        if self._environment < 0:
+            many = len(found.environments)
+            return f"mean of {many} environment{'' if many == 1 else 's'}"
+        return f"{found.environments[self._environment][0]} ({self._environment + 1} of {len(found.environments)})"
+
+    def _of(self, curves: Curves | None) -> Sequence[CurvePoint]:
+        if curves is None:
+            return ()
         return curves.mean if self._environment < 0 else curves.environments[self._environment][1]
 
-    def _series(self, name: str, points: Sequence[CurvePoint], mark: str, hue: str) -> Series:
-        return Series(name, [p.tokens for p in points], [100 * p.accuracy for p in points], mark, hue, joined=True)
+    def exported(self) -> Exported | None:
+        """The mean curve and that of each environment, beside the reference's; accuracy in percent."""
+        found = self._found
+        if found is None or found.curves is None:
+            return None
+        figures = ("accuracy", "low", "high", "tokens", "sequential_tokens", "branches")
+        others = [("mean", found.reference.mean), *found.reference.environments] if found.reference else []
+        at = {(name, point.beta): point for name, points in others for point in points}
+        rows: list[Sequence[Value]] = []
+        for name, points in (("mean", found.curves.mean), *found.curves.environments):
+            rows += [(name, p.beta, *_values(p), *_values(at.get((name, p.beta)))) for p in points]
+        return Exported("curve", ("environment", "beta", *figures, *(f"reference_{name}" for name in figures)), rows)
 
 
-def _curve_cells(point: CurvePoint) -> tuple[str, ...]:
+def _series(name: str, points: Sequence[CurvePoint], mark: str, hue: str) -> Series:
+    return Series(name, [p.tokens for p in points], [100 * p.accuracy for p in points], mark, hue, joined=True)
+
+
+def _kind(found: Curves) -> str:
+    """How it was measured."""
+    kind = "confirmed" if found.source == "confirm" else "screened only"
+    return f"{kind}, {found.seeds} seed{'' if found.seeds == 1 else 's'}"
+
+
+def _cells(point: CurvePoint | None) -> tuple[str, ...]:
+    if point is None:
+        return ("–",) * 5
     low, high = point.ci95
-    interval = f"{100 * low:.2f} … {100 * high:.2f}" if math.isfinite(low) else "–"
     return (
-        f"{point.beta:g}",
         f"{100 * point.accuracy:.2f}",
-        interval,
+        f"{100 * low:.2f} … {100 * high:.2f}" if math.isfinite(low) else "–",
         f"{point.tokens:,.0f}",
         f"{point.sequential_tokens:,.0f}",
         f"{point.branches:.1f}",
     )
 
 
-def curve_exported(found: Facts) -> Exported | None:
-    """The mean curve and that of each environment; accuracy in percent."""
-    if found.curves is None:
-        return None
-    columns = ("environment", "beta", "accuracy", "low", "high", "tokens", "sequential_tokens", "branches")
-    rows: list[tuple[Value, ...]] = []
-    for name, points in (("mean", found.curves.mean), *found.curves.environments):
-        for p in points:
-            figures = p.tokens, p.sequential_tokens, p.branches
-            rows.append((name, p.beta, 100 * p.accuracy, 100 * p.ci95[0], 100 * p.ci95[1], *figures))
-    return Exported("curve", columns, rows)
-
-
-# ---- lineage -------------------------------------------------------------------------------------------------------
-
-
-def lineage_rows(found: Facts) -> TextRows:
-    """Ancestors, itself and children, as a tree: the furthest ancestor stands furthest to the left."""
-    deepest = -min((relative.depth for relative in found.lineage), default=0)
-    rows, tones = [], []
-    for relative in found.lineage:
-        level = min(relative.depth + deepest, 6)
-        branch = "  " * max(0, level - 1) + ("└ " if level else "")
-        sign = "● " if not relative.depth else ""
-        name = found.names.get(relative.hash, relative.hash[:10])
-        rows.append((f"{branch}{sign}{plain(name).plain}", *_relative(relative.listed)))
-        tones.append("good" if not relative.depth else "")
-    own = next((k for k, relative in enumerate(found.lineage) if not relative.depth), 0)
-    return TextRows([f"{r.hash} {r.depth}" for r in found.lineage], rows, tones, own)
-
-
-def _relative(listed: Listed | None) -> tuple[str, ...]:
-    if listed is None:
-        return "–", "–", "–", ""
-    ok = listed.outcome in (None, "ok")
-    told = listed.idea if ok else f"{listed.outcome}: {listed.message}"
-    texts = plain(listed.agent).plain, plain(told).plain.replace("\n", " ")
-    return (gain_text(listed.gain, listed.gain_se), f"{listed.round}.{listed.slot}", *texts)
-
-
-# ---- texts ---------------------------------------------------------------------------------------------------------
-
-
-def proposal_text(found: Facts) -> Text:
-    """What the agent was asked, what it answered, what its calls took, and what became of it."""
-    proposal = found.proposal
-    if proposal is None:
-        return Text("no search proposed it: a person added it")
-    text = Text()
-    cost = "price unknown" if proposal.cost is None else f"${proposal.cost:.4f}"
-    used = ", ".join(f"{n:,} {kind}" for kind, n in proposal.usage.items()) or "none"
-    _titled(text, f"{proposal.run} {proposal.round}.{proposal.slot} by {proposal.agent}", "")
-    parents = ", ".join(found.names.get(parent, parent[:10]) for parent in proposal.parents) or "none"
-    text.append_text(plain(f"parents {parents}; tokens {used}; cost {cost}\n"))
-    verdict = proposal.verdict
-    if verdict is None:
-        text.append("not decided yet\n")
-    else:
-        line = f", line {verdict.line}" if verdict.line else ""
-        text.append_text(plain(f"{verdict.outcome}{line}  {verdict.where}  {verdict.message}\n"))
-    if not found.calls:
-        _titled(text, "asked", proposal.prompt)
-        _titled(text, "answered", proposal.answer)
-    for call in found.calls:
-        _titled(text, f"{call_head(call)}: told", call.prompt)
-        _titled(text, call_tail(call), call_reply(call))
-    return text
-
-
-def records_text(found: Facts, archive: str) -> Text:
-    """Isolation, evaluations, held-out looks."""
-    text = Text()
-    if found.program is not None:
-        _titled(text, "program", f"sha256 {found.program.hash}\nkind {found.program.kind}")
-        text.append_text(plain(f"autotts export {found.program.id} -o controller.py --archive {archive}\n", "dim"))
-    verdict = found.proposal.verdict if found.proposal else None
-    if verdict is not None:
-        _titled(text, "isolation", verdict.isolation or "–")
-    _titled(text, "evaluations", "" if found.evaluations else "none")
-    for one in found.evaluations:
-        actions = f", actions {one.actions}" if one.actions else ""
-        text.append_text(
-            plain(
-                f"{one.source:<8} environment {one.environment[:16]}, protocol {one.protocol[:16]}, {one.betas} β × "
-                f"{one.seeds} seeds{actions}, isolation {one.isolation or '–'}\n"
-            )
-        )
-    _titled(text, "held out", "" if found.ledger else "never scored: autotts score")
-    for entry in found.ledger:
-        looked = times(found.looks[entry.environment])
-        text.append_text(plain(f"{entry.environment_name}: look {entry.number} of {looked}\n"))
-        for row in entry.rows:
-            text.append(
-                f"  β {row.beta:<5g} {100 * row.accuracy:6.2f} %  {row.tokens:>10,.0f} tokens  "
-                f"{row.sequential_tokens:>9,.0f} sequential\n"
-            )
-    return text
-
-
-def _titled(text: Text, title: str, body: str) -> None:
-    text.append("\n" if text else "").append_text(plain(title, "bold")).append("\n")
-    if body:
-        text.append_text(plain(body.rstrip("\n"))).append("\n")
+def _values(point: CurvePoint | None) -> tuple[Value, ...]:
+    if point is None:
+        return (None,) * 6
+    percent = (100 * value for value in (point.accuracy, *point.ci95))
+    return *percent, point.tokens, point.sequential_tokens, point.branches

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
 
 from rich.text import Text
@@ -132,22 +133,30 @@ class View(Screen[None]):
         """The line on top uses the width."""
         self.draw_bar()
 
-    _doing = ""
-    _wrong = ""
+    # By group of work, so that what ends says nothing about what goes on.
+    _doing: Mapping[str, str] = MappingProxyType({})
+    _wrong: Mapping[str, str] = MappingProxyType({})
 
     def show_status(self) -> None:
         """What is wrong comes first: with the archive, then in this view; then what is being done."""
-        wrong = self.browser.trouble or self._wrong
-        self.query_one(Status).say(wrong or self._doing, trouble=bool(wrong))
+        wrong = self.browser.trouble or next(filter(None, self._wrong.values()), "")
+        doing = next(filter(None, self._doing.values()), "")
+        self.query_one(Status).say(wrong or doing, trouble=bool(wrong))
 
     def say(self, text: str) -> None:
-        """What is being done, "" for nothing."""
-        self._doing = text
+        """What is being done, "" for nothing; whatever was said before is not said any more."""
+        self._doing = {"": text}
         self.show_status()
 
     def wrong(self, text: str) -> None:
-        """What is wrong in this view, "" for nothing."""
-        self._wrong = text
+        """What is wrong in this view, "" for nothing; whatever was wrong before is not shown any more."""
+        self._wrong = {"": text}
+        self.show_status()
+
+    def _tell_of(self, group: str, doing: str = "", wrong: str = "") -> None:
+        """What one group of work does, and what is wrong with it."""
+        self._doing = {**self._doing, "": "", group: doing}
+        self._wrong = {**self._wrong, "": "", group: wrong}
         self.show_status()
 
     # ---- work in the background ------------------------------------------------------------------------------------
@@ -164,19 +173,18 @@ class View(Screen[None]):
             doing: what is said meanwhile.
             group: of things that replace each other.
         """
-        self.wrong("")
-        self.say(doing)
-        work = partial(self._find, what, then)
+        self._tell_of(group, doing)
+        work = partial(self._find, what, then, group)
         return self.run_worker(work, group=group, exclusive=True, thread=True, exit_on_error=True)
 
-    def _find(self, what: Callable[[], T], then: Callable[[T], None]) -> None:
+    def _find(self, what: Callable[[], T], then: Callable[[T], None], group: str) -> None:
         worker = get_current_worker()
         try:
             found = what()
         except AutoTTSError as error:
-            self._unless_cancelled(worker, self._excuse, str(error))
+            self._unless_cancelled(worker, self._excuse, group, str(error))
             return
-        self._unless_cancelled(worker, self._deliver, then, found)
+        self._unless_cancelled(worker, self._deliver, group, then, found)
 
     def is_finding(self, group: str = "find") -> bool:
         """Whether something of a group is being done."""
@@ -187,15 +195,14 @@ class View(Screen[None]):
         if not worker.is_cancelled and self.app.is_running:
             self.app.call_from_thread(show, *arguments)
 
-    def _deliver(self, then: Callable[[T], None], found: T) -> None:
+    def _deliver(self, group: str, then: Callable[[T], None], found: T) -> None:
         if self.is_attached:
-            self.say("")
+            self._tell_of(group)
             then(found)
 
-    def _excuse(self, text: str) -> None:
+    def _excuse(self, group: str, text: str) -> None:
         if self.is_attached:
-            self.say("")
-            self.wrong(text)
+            self._tell_of(group, wrong=text)
 
     # ---- actions -----------------------------------------------------------------------------------------------------
 
