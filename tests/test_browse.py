@@ -298,3 +298,23 @@ async def test_an_empty_archive_says_so(tmp_path: Path) -> None:
             assert app.is_running
     finally:
         desk.close()
+
+
+@pytest.mark.asyncio
+async def test_going_from_run_to_run_and_back_mixes_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "two.db"
+    with Archive(path) as archive:
+        for name, programs in (("run-1", 3), ("run-2", 5)):
+            run = FakeRun(archive, name, seed=programs)
+            for k in range(programs):
+                run.add(1, k, run.luck())
+    async with browsing(path) as (app, pilot):
+        for _ in range(10):
+            app.look_at("run-2")
+            app.look_at("run-1")
+            await pilot.pause(0.01)
+        await waited(pilot, lambda: not app.loading and len(app.columns) >= 5)
+        assert len(app.columns) == 5  # two baselines and three programs
+        app.look_at("run-2")
+        await waited(pilot, lambda: not app.loading and len(app.columns) >= 7)
+        assert len(app.columns) == 7

@@ -93,8 +93,9 @@ class Browser(App[None]):
         self.run_worker(self._follow, group="follow", thread=True, exclusive=True)
 
     def on_unmount(self) -> None:
-        """Let the thread that follows the archive end."""
+        """Let the threads end: the one that follows the archive, and those that wait for programs."""
         self._wake.set()
+        self.desk.stop()
 
     # ---- following the archive ---------------------------------------------------------------------------------------
 
@@ -103,29 +104,29 @@ class Browser(App[None]):
         worker = get_current_worker()
         while not worker.is_cancelled and self.is_running:
             news, counts, trouble = None, None, ""
-            began = time.monotonic()
+            began, columns = time.monotonic(), self.columns
             try:
-                news = self._read()
+                news = self._read(columns)
                 if news is None or not news.more:
                     counts = self.desk.counts()
             except AutoTTSError as error:
                 trouble = str(error)
             if worker.is_cancelled or not self.is_running:
                 return
-            self.call_from_thread(self._take, news, counts, trouble)
+            self.call_from_thread(self._take, columns, news, counts, trouble)
             if news is None or not news.more:
                 self._wake.wait(PAUSE if trouble else max(PAUSE, SHARE * (time.monotonic() - began)))
                 self._wake.clear()
 
-    def _read(self) -> News | None:
+    def _read(self, columns: ProgramColumns) -> News | None:
         """What the run that is looked at has that was not read."""
-        run, columns = self.run_name, self.columns
+        run = self.run_name
         if not run:
             return None
         return self.desk.news(run, columns.last, columns.first_undecided(), changed=not self.front)
 
-    def _take(self, news: News | None, counts: list[RunCounts] | None, trouble: str) -> None:
-        """Show what was read; where widgets live."""
+    def _take(self, columns: ProgramColumns, news: News | None, counts: list[RunCounts] | None, trouble: str) -> None:
+        """Show what was read; where widgets live. What is for other columns than those of now is of no use."""
         changed = trouble != self.trouble
         self.trouble = trouble
         if counts is not None and counts != self.counts:
@@ -134,7 +135,7 @@ class Browser(App[None]):
                 self.desk.forget(one.name)
             if not self.run_name and counts:
                 self.look_at(counts[-1].name)
-        if news is not None and news.run == self.run_name:
+        if news is not None and columns is self.columns:
             changed |= self._take_in(news)
         # While a long run is read, sorting it anew for every page would take longer than reading it.
         view = self._open_view()

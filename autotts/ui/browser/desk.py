@@ -112,6 +112,11 @@ class Desk:
         """End what runs programs, and close the archive."""
         self._open.close()
 
+    def stop(self) -> None:
+        """End what runs programs: whoever waits for it is told so, and need not wait until it is done."""
+        for evaluator in list(self._evaluators.values()):
+            evaluator.close()
+
     @property
     def name(self) -> str:
         """The archive as people know it, without a password."""
