@@ -300,7 +300,6 @@ async def test_an_empty_archive_says_so(tmp_path: Path) -> None:
         desk.close()
 
 
-@pytest.mark.asyncio
 async def test_going_from_run_to_run_and_back_mixes_nothing(tmp_path: Path) -> None:
     path = tmp_path / "two.db"
     with Archive(path) as archive:
@@ -318,3 +317,18 @@ async def test_going_from_run_to_run_and_back_mixes_nothing(tmp_path: Path) -> N
         app.look_at("run-2")
         await waited(pilot, lambda: not app.loading and len(app.columns) >= 7)
         assert len(app.columns) == 7
+
+
+async def test_escape_leads_back_to_where_one_came_from(browsed: Path) -> None:
+    async with browsing(browsed, SIZES[1], "run-1", "space", "space", "c") as (app, pilot):
+        assert app.current_mode == "compare"
+        await pilot.press("o")
+        await settled(pilot)
+        assert app.current_mode == "episodes"
+        for expected in ("compare", "programs", "programs"):
+            await pilot.press("escape")
+            await settled(pilot)
+            assert app.current_mode == expected
+        await pilot.press("5", "escape")
+        await settled(pilot)
+        assert app.current_mode == "compare"  # a view that was chosen by its key led from nowhere

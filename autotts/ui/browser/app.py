@@ -83,6 +83,7 @@ class Browser(App[None]):
         self.played: tuple[str, ...] = ()
         self.trouble = ""
         self.loading = False
+        self._led_from: list[str] = []
         self._shown = 0.0
         self._wake = threading.Event()
 
@@ -199,12 +200,18 @@ class Browser(App[None]):
     def compare(self, programs: Sequence[str]) -> None:
         """Compare two programs (hashes); one alone is compared with the run's reference."""
         self.compared = tuple(programs[:2])
-        self.switch_mode("compare")
+        self._lead_to("compare")
 
     def show_episodes(self, programs: Sequence[str]) -> None:
         """Show the episodes of a program (hash), and of a second one beside it where one is given."""
         self.played = tuple(programs[:2])
-        self.switch_mode("episodes")
+        self._lead_to("episodes")
+
+    def _lead_to(self, view: str) -> None:
+        """Show a view to which something in another one led: Escape leads back."""
+        if view != self.current_mode:
+            self._led_from.append(self.current_mode)
+        self.switch_mode(view)
 
     def bar(self, place: str, where: str, width: int) -> Text:
         """The line on top."""
@@ -223,12 +230,15 @@ class Browser(App[None]):
 
     def action_view(self, name: str) -> None:
         """Show one of the views."""
+        self._led_from.clear()
         self.switch_mode(name)
 
     def back(self) -> None:
         """To the screen before."""
         if len(self.screen_stack) > 1:
             self.pop_screen()
+        elif self._led_from:
+            self.switch_mode(self._led_from.pop())
 
     def action_help(self) -> None:
         """Every key of this view."""
