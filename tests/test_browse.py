@@ -332,3 +332,9 @@ async def test_escape_leads_back_to_where_one_came_from(browsed: Path) -> None:
         await pilot.press("5", "escape")
         await settled(pilot)
         assert app.current_mode == "compare"  # a view that was chosen by its key led from nowhere
+
+
+async def test_o_shows_the_episodes_of_what_is_marked(browsed: Path) -> None:
+    async with browsing(browsed, SIZES[1], "run-1", "space", "space", "o") as (app, _):
+        assert app.current_mode == "episodes"
+        assert len(app.played) == 2

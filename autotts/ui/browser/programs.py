@@ -71,6 +71,7 @@ class ProgramsView(View):
         Binding("space", "mark", "Mark"),
         Binding("u", "unmark", "Take all marks away", show=False),
         Binding("c", "compare", "Compare"),
+        Binding("o", "episodes", "Episodes"),
     ]
 
     def __init__(self) -> None:
@@ -252,6 +253,11 @@ class ProgramsView(View):
     def action_compare(self) -> None:
         """Compare the two that are marked, or the one under the cursor with the reference."""
         self.browser.compare(self.marked() or [self.selected()])
+
+    def action_episodes(self) -> None:
+        """Episodes of the one or two that are marked, or of the one under the cursor."""
+        if programs := self.marked() or [own for own in (self.selected(),) if own]:
+            self.browser.show_episodes(programs)
 
     def exported(self) -> Exported:
         """The rows that the filter lets through, in this order, with whole hashes and figures not rounded."""
