@@ -26,6 +26,9 @@ VIEWS = {
     "program": ["2", "enter"],
 }
 
+SAMPLE = ("programs", "episode", "program")
+"""The views that are tried in every run of the tests; `scripts/test --whole` tries all."""
+
 
 def keys_of(app: Browser) -> list[str]:
     """The keys that do something here."""
@@ -47,7 +50,7 @@ async def reach(app: Browser, pilot: Any, keys: list[str]) -> None:
 
 
 @pytest.mark.asyncio
-@pytest.mark.parametrize("view", VIEWS)
+@pytest.mark.parametrize("view", [pytest.param(v, marks=[] if v in SAMPLE else [pytest.mark.slow]) for v in VIEWS])
 async def test_every_key_does_something_and_nothing_breaks(
     view: str, browsed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -85,7 +88,7 @@ async def walk(path: Path, seed: int, steps: int) -> None:
 @pytest.mark.parametrize("seed", range(2))
 async def test_keys_at_random(seed: int, browsed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    await walk(browsed, seed, 60)
+    await walk(browsed, seed, 40)
 
 
 @pytest.mark.slow
