@@ -239,6 +239,26 @@ async def test_children_appear_while_the_run_goes_on(tmp_path: Path) -> None:
 
 
 @pytest.mark.asyncio
+async def test_an_answer_becomes_a_program_while_it_is_looked_at(tmp_path: Path) -> None:
+    path = tmp_path / "a.db"
+    with Archive(path) as archive:
+        program = FakeRun(archive).baselines[0]
+        archive.add_proposal(Proposal(RUN, 1, 0, "mock", "x = 1\n"))
+        async with browsing(path) as (app, pilot):
+            app.open_program("", "", (1, 0))
+            await settled(pilot)
+            assert "not decided yet" in text(app, "#head")
+            archive.commit_slot(RUN, 1, 0, Verdict("Duplicate", "it is there already", program=program))
+            for _ in range(200):
+                await pilot.pause(0.02)
+                if shown(app).hash:
+                    break
+            await settled(pilot)
+            assert program[:10] in text(app, "#head") and "Duplicate" in text(app, "#head")
+            assert {"o", "c", "w"} <= set(app.screen.active_bindings)
+
+
+@pytest.mark.asyncio
 async def test_news_keep_the_line_and_the_credit(browsed: Path) -> None:
     async with browsing(browsed, SIZES[1], RUN, "enter", "end", "up") as (app, pilot):
         source = shown(app).query_one(SourceView)

@@ -103,6 +103,7 @@ def facts(desk: Desk, run: str, hash: str, place: tuple[int, int] | None) -> Fac
     """
     archive = desk.archive
     listed = _listed(desk, run, hash, place)
+    hash = hash or (listed and listed.hash) or ""  # it may have been undecided when somebody began to look at it
     program = archive.program(hash) if hash else None
     if program is None and listed is None:
         raise InputError(f"{hash[:10] or place}: no such program or proposal in {run}")

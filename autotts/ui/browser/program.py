@@ -115,6 +115,9 @@ class ProgramView(View):
 
     def _has_read(self, found: Facts) -> None:
         self._facts = found
+        if found.program is not None and not self.hash:  # it was undecided before
+            self.hash = found.program.hash
+            self.draw_bar()
         self.redraw()
 
     # ---- what is drawn -----------------------------------------------------------------------------------------------
