@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -181,14 +180,3 @@ def test_what_was_not_confirmed_is_named(drawn: tuple[Figures, str, str]) -> Non
     figures, better, _ = drawn
     with pytest.raises(InputError, match="ffffffffff: not confirmed in run-1"):
         side_by_side(figures, better, "f" * 64)
-
-
-def test_two_programs_are_beside_each_other_at_once(drawn: tuple[Figures, str, str]) -> None:
-    figures, better, dearer = drawn
-    took = []
-    for _ in range(3):
-        fresh = Figures(figures.archive, figures.run)
-        began = time.perf_counter()
-        side_by_side(fresh, better, dearer)
-        took.append(time.perf_counter() - began)
-    assert min(took) < 0.5, took

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -175,15 +174,13 @@ return majority(episode.probe(episode.finished_branches))
 )
 
 
-def test_hundreds_of_waves_of_64_branches_take_milliseconds() -> None:
+def test_hundreds_of_waves_of_64_branches_have_a_frame_each() -> None:
     rows = [Trajectory(tuple(str((b + k) % 9) for k in range(9)), 5000 + b, str(b % 5)) for b in range(64)]
     wide = Environment("wide", "tiny", 500, tuple(Question(f"q{q}", f"{q}", "1", tuple(rows)) for q in range(60)))
     with Evaluator([wide], workers=1) as evaluator:
         trace = episode(evaluator, STEPS, 0, 1)
     assert len(trace.actions) > 300 and sum(action.op == OP_PRUNE for action in trace.actions) > 20
-    took = []
-    for _ in range(5):
-        began = time.perf_counter()
-        played(trace, [wide])
-        took.append(time.perf_counter() - began)
-    assert min(took) < 0.05, took
+    found = played(trace, [wide])
+    assert len(found.frames) == len(trace.actions)
+    assert max(len(frame.branches) for frame in found.frames) == 64
+    assert found.frames[-1].tokens == trace.tokens
