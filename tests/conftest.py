@@ -8,8 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from autotts.evaluation import Evaluator
+from autotts.replay import Environment
 from tests.browsing import make_archive
 from tests.databases import Server, binaries
+from tests.traced import two_worlds
 
 SHARED = Path(os.environ.get("AUTOTTS_SHARED", Path(__file__).resolve().parents[2] / "shared")) / "data"
 
@@ -26,6 +29,19 @@ def recorded() -> Path:
 def browsed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The archive of a small run that is done; only to be read."""
     return make_archive(tmp_path_factory.mktemp("browsed"))
+
+
+@pytest.fixture(scope="session")
+def worlds() -> list[Environment]:
+    """Two small models on questions that they share in part."""
+    return two_worlds()
+
+
+@pytest.fixture(scope="module")
+def evaluator(worlds: list[Environment]) -> Iterator[Evaluator]:
+    """What runs programs on these."""
+    with Evaluator(worlds, workers=1) as made:
+        yield made
 
 
 @pytest.fixture(scope="session")

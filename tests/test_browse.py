@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import sqlite3
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 from autotts.archive import Archive, Proposal, Verdict
 from autotts.ui.browser import Browser
 from autotts.ui.browser.grid import Grid
+from autotts.ui.browser.program import ProgramView
 from autotts.ui.browser.programs import ProgramsView
 from autotts.ui.browser.view import Bar, Status
 from tests.browsing import SIZES, browsing, desk_of, settled
@@ -126,8 +128,6 @@ async def test_follows_a_run_that_goes_on(browsed: Path, tmp_path: Path) -> None
             verdict = proposal.verdict
             assert verdict is not None
             later = {"run": "run-1", "round": last[0] + 1, "slot": 0}
-            from dataclasses import replace
-
             growing.add_proposal(replace(proposal, **later, verdict=None))
             await waited(pilot, lambda: len(app.columns) == before + 1)
             assert app.columns.text("outcome", before) == "undecided"
@@ -338,3 +338,37 @@ async def test_o_shows_the_episodes_of_what_is_marked(browsed: Path) -> None:
     async with browsing(browsed, SIZES[1], "run-1", "space", "space", "o") as (app, _):
         assert app.current_mode == "episodes"
         assert len(app.played) == 2
+
+
+async def test_the_mouse_sorts_chooses_and_opens(browsed: Path) -> None:
+    async with browsing(browsed, SIZES[1], "run-1") as (app, pilot):
+        view = programs(app)
+        before = column(view, "id")
+        await pilot.click(Grid, offset=(6, 0))  # the head of the ids
+        await settled(pilot)
+        assert column(view, "id") == sorted(before) and column(view, "id") != before
+        await pilot.click(Grid, offset=(6, 3))
+        assert view.grid.cursor == 2
+        wanted = view.selected()
+        await pilot.click(Grid, offset=(6, 3), times=2)
+        await settled(pilot)
+        assert isinstance(app.screen, ProgramView) and app.screen.hash == wanted
+
+
+async def test_every_archive_tells_those_who_look_the_same(browsed: Path, target: str) -> None:
+    with Archive(browsed) as here, Archive(target) as there:
+        there.import_lines((line.encode() + b"\n" for line in here.export_lines()), "there")
+        rows = list(here.listing("run-1"))
+        programs_of = [row.hash for row in rows if row.hash]
+        for archive in (here, there):
+            assert archive.page("run-1") == rows
+            assert archive.page("run-1", (0, 2), 4) == rows[3:7]
+        assert [replace(c, seconds=0.0) for c in here.counts()] == [replace(c, seconds=0.0) for c in there.counts()]
+        assert here.points_of("run-1", programs_of, [0.0, 1.0]) == there.points_of("run-1", programs_of, [0.0, 1.0])
+        parents = {parent for row in rows for parent in row.parents}
+        assert parents
+        for hash in programs_of:
+            assert here.listed_as(hash) == there.listed_as(hash) == [row for row in rows if row.hash == hash]
+            assert here.stored_evaluations(hash) == there.stored_evaluations(hash)
+            assert here.made_from("run-1", hash) == there.made_from("run-1", hash)
+            assert bool(here.made_from("run-1", hash)) == (hash in parents)

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from textual.screen import ModalScreen
 
+from autotts.archive import Archive
 from autotts.ui.browser import Browser
 from tests.browsing import SIZES, browsing, settled
 
@@ -71,9 +72,15 @@ async def test_every_key_does_something_and_nothing_breaks(
             assert type(app.screen) is there, key
 
 
+def stored(path: Path) -> list[object]:
+    """All that an archive holds: looking at it changes nothing."""
+    with Archive(path, create=False) as archive:
+        return list(archive.dump())
+
+
 async def walk(path: Path, seed: int, steps: int) -> None:
     """Press keys at random, of those that do something where the browser is."""
-    rng = random.Random(seed)
+    rng, before = random.Random(seed), stored(path)
     async with browsing(path, SIZES[seed % 2]) as (app, pilot):
         for step in range(steps):
             key = rng.choice(keys_of(app))
@@ -82,6 +89,7 @@ async def walk(path: Path, seed: int, steps: int) -> None:
                 await settled(pilot)
             assert app.is_running, (seed, step, key)
         await settled(pilot)
+    assert stored(path) == before
 
 
 @pytest.mark.asyncio

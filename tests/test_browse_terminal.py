@@ -100,14 +100,16 @@ def test_follows_a_search_that_is_killed(target: str, tmp_path: Path, terminals:
         begun(target)
         terminal = Terminal(tmp_path, 160, 50, *AUTOTTS, "browse", f"'{target}'")
         terminals.append(terminal)
-        first = candidates(terminal.wait(lambda screen: candidates(screen) > 5 and "running" in screen))
+        running = re.compile(r"run-1 +running +\d")
+        first = candidates(terminal.wait(lambda screen: candidates(screen) > 5 and running.search(screen)))
         terminal.wait(lambda screen: candidates(screen) > first)
         terminal.press("2")
         terminal.wait(lambda screen: "confirmed" in screen and "evolution" in screen)
         job.send_signal(signal.SIGKILL)
         job.wait()
         terminal.press("1")
-        terminal.wait(lambda screen: re.search(r"not running|killed", screen))
+        stopped = r"\((not running|running elsewhere, or killed)\)"
+        assert "Traceback" not in terminal.wait(lambda screen: re.search(stopped, screen))
         terminal.press("q")
         terminal.wait(lambda screen: "ended 0" in screen)
     finally:
@@ -132,12 +134,14 @@ def test_quits_and_leaves_the_terminal_as_it_was(
 
 def test_the_page_runs_as_written(browsed: Path, tmp_path: Path, terminals: list[Terminal]) -> None:
     shutil.copy(browsed, tmp_path / "autotts.db")
-    for command in commands((ROOT / "docs" / "browse.md").read_text(), "terminal"):
+    written = commands((ROOT / "docs" / "browse.md").read_text(), "terminal")
+    assert len(written) == 2
+    for command in written:
         terminal = Terminal(tmp_path, 100, 30, sys.executable, "-m", *command.split())
         terminals.append(terminal)
         terminal.wait(lambda screen: "run-1 (done)" in screen)
         terminal.press("q")
-        terminal.wait(lambda screen: "ended 0" in screen)
+        assert "Traceback" not in terminal.wait(lambda screen: "ended 0" in screen)
         terminal.close()
 
 

@@ -29,18 +29,7 @@ from autotts.traces import (
 )
 from autotts.traces._failures import kind_of, may_be_told
 from autotts.traces._walk import questions_of, walk
-from tests.traced import LINES, MIXED, SHOWS, Naive, naive_decisions, naive_harm, naive_kind, program, two_worlds
-
-
-@pytest.fixture(scope="module")
-def worlds() -> list[Environment]:
-    return two_worlds()
-
-
-@pytest.fixture(scope="module")
-def evaluator(worlds: list[Environment]) -> Iterator[Evaluator]:
-    with Evaluator(worlds, workers=1) as made:
-        yield made
+from tests.traced import LINES, MIXED, SHOWS, Naive, naive_decisions, naive_harm, naive_kind, program
 
 
 @pytest.fixture(scope="module")

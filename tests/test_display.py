@@ -103,8 +103,8 @@ def test_eighty_columns_hold_what_matters(night: Night) -> None:
     assert lines[0].startswith("run night-3 ") and " 23/53  0:06:52, " in lines[0] and lines[0].endswith(" left")
     assert lines[1].startswith("best 928094d9e5 +1.86 ± 0.81, front 6 programs, hypervolume 0.2153, saved 89 %")
     assert lines[2] == "rejects: 2 Crashed"
-    assert re.fullmatch(r"\d\.\d candidates a minute, \d\.\d cores busy, \d+K tokens a minute", lines[3])
-    assert lines[4] == "$2.09 of $20.00, 399K of 5.0M tokens, 0:07:52 of 1:00:00"
+    assert re.fullmatch(r"\d\.\d candidates a minute, \d\.\d cores busy, \d+\.\dK tokens a minute", lines[3])
+    assert lines[4] == "$2.09 of $20.00, 399K of 5M tokens, 0:07:52 of 1:00:00"
     text = "\n".join(lines)
     assert "4.0     screened   0:00:07  ffeeddccbb, 1 call, 21K tokens, anthropic/clau" in text
     assert "4.1     asked      0:00:16  1 call, 0 tokens, the last: RateLimit, anthrop" in text
@@ -118,7 +118,7 @@ def test_a_whole_screen_is_used(night: Night) -> None:
     lines = night.screen(160, 50)
     assert len(lines) == 50
     assert "23 candidates, front 6 programs" in lines[1]
-    assert "$2.09 of $20.00, 399K of 5.0M tokens" in lines[3]
+    assert "$2.09 of $20.00, 399K of 5M tokens" in lines[3]
     beside = [line for line in lines if re.search(r"│ +4\.\d ", line)]
     assert [line.split("│")[-1].split()[0] for line in beside] == [f"4.{slot}" for slot in range(5)]
     assert "waits" in beside[2] and "asked" in beside[3] and "screened" in beside[0]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
@@ -12,18 +11,7 @@ from autotts.replay import Environment, Question, Trajectory, answer_ids
 from autotts.replay.episode import OP_PRUNE
 from autotts.traces import episode, timeline
 from autotts.traces.frames import Frame, Played, played
-from tests.traced import LINES, MIXED, SHOWS, Naive, first_most, naive_kind, program, two_worlds
-
-
-@pytest.fixture(scope="module")
-def worlds() -> list[Environment]:
-    return two_worlds()
-
-
-@pytest.fixture(scope="module")
-def evaluator(worlds: list[Environment]) -> Iterator[Evaluator]:
-    with Evaluator(worlds, workers=1) as made:
-        yield made
+from tests.traced import LINES, MIXED, SHOWS, Naive, first_most, naive_kind, program
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,6 @@ import json
 import marshal
 from array import array
 from collections import defaultdict
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -29,20 +28,9 @@ from autotts.traces import (
     timeline,
 )
 from tests.small import small_environment
-from tests.traced import LINES, MIXED, SHOWS, program, two_worlds
+from tests.traced import LINES, MIXED, SHOWS, program
 
 HERE = Path(__file__).parent
-
-
-@pytest.fixture(scope="module")
-def worlds() -> list[Environment]:
-    return two_worlds()
-
-
-@pytest.fixture(scope="module")
-def evaluator(worlds: list[Environment]) -> Iterator[Evaluator]:
-    with Evaluator(worlds, workers=1) as made:
-        yield made
 
 
 # ---- recording -----------------------------------------------------------------------------------------------------

@@ -15,7 +15,17 @@ from autotts.archive.pareto import Point
 from autotts.archive.records import Listed
 from autotts.archive.schema import tables
 
-__all__ = ["Overview", "RunCounts", "StoredEvaluation"]
+__all__ = ["ADDED", "LISTED", "Overview", "RunCounts", "StoredEvaluation"]
+
+ADDED = tables.program.c.agent > ""
+"""Of programs that were added outside a run; a range of the index, which `!=` is not."""
+
+_LONG = ("source", "prompt", "answer", "usage")
+
+LISTED = sa.select(*(c for c in tables.proposal.c if c.name not in _LONG), tables.program.c.idea).join_from(
+    tables.proposal, tables.program, tables.proposal.c.program == tables.program.c.hash, isouter=True
+)
+"""What a line of the archive's list is made of; see `rows.listed_of`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,10 +92,8 @@ class Overview(Database):
 
     def page(self, run: str, after: tuple[int, int] = (-1, -1), limit: int = PAGE) -> list[Listed]:
         """The proposals of a run that follow a (round, slot), undecided ones included."""
-        t, p = tables.proposal, tables.program
-        columns = [c for c in t.c if c.name not in ("source", "prompt", "answer", "usage")]
-        query = sa.select(*columns, p.c.idea).join_from(t, p, t.c.program == p.c.hash, isouter=True)
-        query = query.where(t.c.run == run, sa.tuple_(t.c.round, t.c.slot) > after)
+        t = tables.proposal
+        query = LISTED.where(t.c.run == run, sa.tuple_(t.c.round, t.c.slot) > after)
         return [rows.listed_of(row) for row in self._all(query.order_by(t.c.round, t.c.slot).limit(limit))]
 
     def points_of(self, run: str, programs: Sequence[str], betas: Sequence[float] | None = None) -> list[Point]:
@@ -98,21 +106,16 @@ class Overview(Database):
 
     def made_from(self, run: str, program: str) -> list[Listed]:
         """The proposals of a run that a program (hash) is a parent of, in order."""
-        t, p = tables.proposal, tables.program
-        columns = [c for c in t.c if c.name not in ("source", "prompt", "answer", "usage")]
-        query = sa.select(*columns, p.c.idea).join_from(t, p, t.c.program == p.c.hash, isouter=True)
-        query = query.where(t.c.run == run, t.c.parents.contains(f'"{program}"', autoescape=True))
+        t = tables.proposal
+        query = LISTED.where(t.c.run == run, t.c.parents.contains(f'"{program}"', autoescape=True))
         return [rows.listed_of(row) for row in self._all(query.order_by(t.c.round, t.c.slot))]
 
     def listed_as(self, program: str) -> list[Listed]:
         """A program (hash) in the archive's list: as one that a person added, then in each run, by round and slot."""
         t, p, r = tables.proposal, tables.program, tables.run
-        columns = [c for c in t.c if c.name not in ("source", "prompt", "answer", "usage")]
-        query = sa.select(*columns, p.c.idea).join_from(t, p, t.c.program == p.c.hash).join(r, t.c.run == r.c.name)
-        query = query.where(t.c.program == program).order_by(r.c.number, t.c.round, t.c.slot)
-        added = self._all(sa.select(p).where(p.c.hash == program, p.c.agent > ""))
-        by_hand = [Listed(row.hash, row.idea, row.agent, (), "", None, None, "ok") for row in added]
-        return [*by_hand, *(rows.listed_of(row) for row in self._all(query))]
+        query = LISTED.join(r, t.c.run == r.c.name).where(t.c.program == program)
+        by_hand = map(rows.listed_by_hand, self._all(sa.select(p).where(p.c.hash == program, ADDED)))
+        return [*by_hand, *map(rows.listed_of, self._all(query.order_by(r.c.number, t.c.round, t.c.slot)))]
 
     def stored_evaluations(self, program: str) -> list[StoredEvaluation]:
         """What evaluations of a program (hash) there are, without their figures, by source and environment."""

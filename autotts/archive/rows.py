@@ -143,6 +143,11 @@ def call_of(row: Row) -> Call:
     return Call(*place, *told, row.tokens, row.cost, row.seconds)
 
 
+def listed_by_hand(row: Row) -> Listed:
+    """A row of `program` that was added outside a run."""
+    return Listed(row.hash, row.idea, row.agent, (), "", None, None, "ok")
+
+
 def listed_of(row: Row) -> Listed:
     """A row of `proposal` joined with `program`'s idea."""
     return Listed(

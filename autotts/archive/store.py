@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from autotts.archive import rows
 from autotts.archive.database import CLOCK, STREAMED, next_number, now
 from autotts.archive.integrity import Integrity
-from autotts.archive.overview import Overview
+from autotts.archive.overview import ADDED, LISTED, Overview
 from autotts.archive.pareto import Point, front
 from autotts.archive.records import Added, Evaluation, LedgerEntry, Listed, Program, Proposal, Run, Verdict
 from autotts.archive.schema import ArchiveError, tables
@@ -25,7 +25,6 @@ from autotts.errors import InputError
 
 __all__ = ["Archive"]
 
-_ADDED = tables.program.c.agent > ""  # a range of the index, which `!=` is not
 _HOW_MANY = sa.func.count().label("how_many")
 
 
@@ -65,7 +64,7 @@ class Archive(Transfers, Integrity, Overview):
     def added(self) -> list[str]:
         """Hashes of the programs that were added outside a run, in the order in which they came."""
         t = tables.program
-        found = self._all(sa.select(t.c.hash, t.c.number).where(_ADDED))
+        found = self._all(sa.select(t.c.hash, t.c.number).where(ADDED))
         return [row.hash for row in sorted(found, key=lambda row: row.number)]
 
     def program(self, hash: str) -> Program | None:
@@ -240,14 +239,12 @@ class Archive(Transfers, Integrity, Overview):
 
     def listing(self, run: str | None = None) -> Iterator[Listed]:
         """The archive's list: programs that people added, then the proposals of each run in order; or of one run."""
-        p, t = tables.program, tables.proposal
+        t = tables.proposal
         if run is None:
-            for row in sorted(self._all(sa.select(p).where(_ADDED)), key=lambda row: row.number):
-                yield Listed(row.hash, row.idea, row.agent, (), "", None, None, "ok")
-        columns = [c for c in t.c if c.name not in ("source", "prompt", "answer", "usage")]
-        query = sa.select(*columns, p.c.idea).join_from(t, p, t.c.program == p.c.hash, isouter=True)
+            added = self._all(sa.select(tables.program).where(ADDED))
+            yield from map(rows.listed_by_hand, sorted(added, key=lambda row: row.number))
         for name in [run] if run is not None else [r.name for r in self.runs()]:
-            yield from map(rows.listed_of, self._paged(query.where(t.c.run == name), t.c.round, t.c.slot))
+            yield from map(rows.listed_of, self._paged(LISTED.where(t.c.run == name), t.c.round, t.c.slot))
 
     # evaluations
 

@@ -24,7 +24,7 @@ from rich.text import Text
 from autotts.sandbox.text import printable
 from autotts.search.events import Event, RoundEnded, SlotEnded
 from autotts.ui.plot import front_picture, short_tokens
-from autotts.ui.progress import Display, gain_text, headline, one_line, rejects_text, stage_of, stopping_text
+from autotts.ui.progress import Display, clock, gain_text, headline, one_line, rejects_text, stage_of, stopping_text
 from autotts.ui.watch import Watch, Work
 
 __all__ = ["Panel", "RichDisplay"]
@@ -113,12 +113,12 @@ class Panel:
         watch = self.watch
         run = one_line(f"run {watch.started.run}" if watch.started else "search", "bold")
         run.truncate(max(14, width // 3), overflow="ellipsis")
-        left = "" if watch.ended else f", {_clock(watch.left)} left" if watch.left is not None else ""
+        left = "" if watch.ended else f", {clock(watch.left)} left" if watch.left is not None else ""
         bar = Table.grid(padding=(0, 1, 0, 0))
         for _ in range(3):
             bar.add_column(no_wrap=True)
         total = max(watch.total, watch.done)
-        told = f"{watch.done}/{total}  {_clock(watch.seconds)}{left}"
+        told = f"{watch.done}/{total}  {clock(watch.seconds)}{left}"
         bar.add_row(
             run, ProgressBar(max(total, 1), watch.done, width=max(4, width - run.cell_len - len(told) - 3)), told
         )
@@ -152,7 +152,7 @@ class Panel:
         room = height - 1
         shown = rows if len(rows) <= room else rows[: max(0, room - 1)]
         for (round_, slot), work in shown:
-            since = _clock(self.watch.clock() - work.since)
+            since = clock(self.watch.clock() - work.since)
             table.add_row(f"{round_}.{slot}", STAGES.get(work.stage, one_line(work.stage)), since, one_line(_on(work)))
         if len(shown) < len(rows) and room:
             table.add_row("", "", "", f"and {len(rows) - len(shown)} more")
@@ -200,7 +200,7 @@ def _spent(watch: Watch) -> str:
         most = f" of {short_tokens(limits['tokens'])}" if "tokens" in limits else ""
         parts.append(f"{short_tokens(watch.tokens)}{most} tokens")
     if "time" in limits and watch.started is not None:
-        parts.append(f"{_clock(watch.started.seconds + watch.seconds)} of {_clock(limits['time'])}")
+        parts.append(f"{clock(watch.started.seconds + watch.seconds)} of {clock(limits['time'])}")
     return ", ".join(parts)
 
 
@@ -228,15 +228,6 @@ def _table(*columns: tuple[str, int | None]) -> Table:
         right = name in ("gain ± se", "for")
         table.add_column(name, no_wrap=width is not None, min_width=width, justify="right" if right else "left")
     return table
-
-
-def _clock(seconds: float | None) -> str:
-    """Hours, minutes, seconds."""
-    if seconds is None:
-        return "–"
-    whole = int(seconds)
-    days = f"{whole // 86_400} d " if whole >= 86_400 else ""
-    return f"{days}{whole % 86_400 // 3600}:{whole % 3600 // 60:02d}:{whole % 60:02d}"
 
 
 class _Said(io.TextIOBase):

@@ -48,5 +48,8 @@ def front_picture(
 
 
 def short_tokens(tokens: float) -> str:
-    """Thousands and millions in three digits or so."""
-    return f"{tokens / 1e6:.1f}M" if tokens >= 1e6 else f"{tokens / 1e3:.0f}K" if tokens >= 1e3 else f"{tokens:.0f}"
+    """Tokens with three digits at most: 850, 32.9K, 1.05M."""
+    for size, unit in ((1e6, "M"), (1e3, "K")):
+        if tokens >= 0.9995 * size:
+            return f"{tokens / size:.3g}{unit}"
+    return f"{tokens:.3g}"

@@ -21,6 +21,7 @@ from autotts.search.events import (
 __all__ = [
     "Display",
     "clip",
+    "clock",
     "gain_text",
     "headline",
     "make_display",
@@ -79,6 +80,15 @@ class PlainDisplay(Display):
             self._write(
                 f"round {event.round}: {headline(event)}, rejects: {rejects_text(event.rejects)}{_asked(event)}"
             )
+
+
+def clock(seconds: float | None) -> str:
+    """A time as people read it: days, hours, minutes, seconds."""
+    if seconds is None:
+        return "–"
+    whole = int(seconds)
+    days = f"{whole // 86_400} d " if whole >= 86_400 else ""
+    return f"{days}{whole % 86_400 // 3600}:{whole % 3600 // 60:02d}:{whole % 60:02d}"
 
 
 def clip(text: str, width: int) -> str:

@@ -60,7 +60,6 @@ class Browser(App[None]):
 
     TITLE = "AutoTTS"
     ENABLE_COMMAND_PALETTE = True
-    CSS_PATH = "browser.tcss"
 
     MODES: ClassVar[dict[str, str | Callable[[], Screen[Any]]]] = {name: partial(_view, name) for name in VIEWS}
 

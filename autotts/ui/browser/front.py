@@ -19,8 +19,9 @@ from textual.worker import get_current_worker
 from autotts.archive import LedgerEntry, Point, RunCounts, front, stretches
 from autotts.ui.browser.cloud import Cloud, cloud
 from autotts.ui.browser.grid import Column, Grid
-from autotts.ui.browser.plot import HUES, MARKS, CurvePlot, Series, legend, short
+from autotts.ui.browser.plot import HUES, MARKS, CurvePlot, Series, legend
 from autotts.ui.browser.view import Exported, View, plain
+from autotts.ui.plot import short_tokens
 from autotts.ui.report import look_lines
 
 __all__ = ["FrontView"]
@@ -271,8 +272,8 @@ class FrontView(View):
         at = {(p.id, p.beta): k for k, p in enumerate(points)}
         turned = [Point(p.id, p.beta, self._spent(p), p.accuracy) for p in points]
         for stretch in stretches(turned):
-            high = "" if math.isinf(stretch.high) else short(stretch.high)
-            held[at[stretch.id, stretch.betas[0]]] = f"{short(stretch.low)} … {high}"
+            high = "" if math.isinf(stretch.high) else short_tokens(stretch.high)
+            held[at[stretch.id, stretch.betas[0]]] = f"{short_tokens(stretch.low)} … {high}"
         rows, key = PointRows(points, self._beside.names, held), grid.key
         keys = [rows.key(k) for k in range(len(rows))]
         self._series = self._all_series()

@@ -17,11 +17,22 @@ from textual.reactive import reactive
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
-__all__ = ["Column", "Grid", "NoRows", "Rows"]
+__all__ = ["UP_AND_DOWN", "Column", "Grid", "NoRows", "Rows"]
 
 GAP = 2
 MARK = 2
 """Cells between columns, and of the mark in front of a row."""
+
+
+UP_AND_DOWN = (
+    Binding("up,k", "move(-1)", "Up", show=False),
+    Binding("down,j", "move(1)", "Down", show=False),
+    Binding("pageup", "page(-1)", "Page up", show=False),
+    Binding("pagedown", "page(1)", "Page down", show=False),
+    Binding("home,g", "to_end(False)", "First row", show=False),
+    Binding("end,G", "to_end(True)", "Last row", show=False),
+)
+"""Keys of what has a cursor on a row: actions `move`, `page` and `to_end`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,12 +91,7 @@ class Grid(ScrollView, can_focus=True):
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("up,k", "move(-1)", "Up", show=False),
-        Binding("down,j", "move(1)", "Down", show=False),
-        Binding("pageup", "page(-1)", "Page up", show=False),
-        Binding("pagedown", "page(1)", "Page down", show=False),
-        Binding("home,g", "to_end(False)", "First row", show=False),
-        Binding("end,G", "to_end(True)", "Last row", show=False),
+        *UP_AND_DOWN,
         Binding("left", "sideways(-1)", "Scroll left", show=False),
         Binding("right", "sideways(1)", "Scroll right", show=False),
         Binding("enter", "choose", "Open"),

@@ -16,8 +16,9 @@ from textual_plot import HiResMode, PlotWidget
 from textual_plot.axis_formatter import AxisFormatter
 
 from autotts.sandbox.text import printable
+from autotts.ui.plot import short_tokens
 
-__all__ = ["CurvePlot", "Series", "legend", "short"]
+__all__ = ["CurvePlot", "Series", "legend"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -99,15 +100,7 @@ class _Tokens(AxisFormatter):
 
     def get_labels_for_ticks(self, ticks: Sequence[float]) -> list[str]:
         """In words."""
-        return [short(10**tick) for tick in ticks]
-
-
-def short(tokens: float) -> str:
-    """Tokens with at most three digits."""
-    for size, unit in ((1e6, "M"), (1e3, "K")):
-        if tokens >= 0.9995 * size:
-            return f"{tokens / size:.3g}{unit}"
-    return f"{tokens:.3g}"
+        return [short_tokens(10**tick) for tick in ticks]
 
 
 def legend(series: Sequence[Series], colours: dict[str, str], width: int | None = None, title: str = "") -> Text:

@@ -11,7 +11,7 @@ from textual.app import ComposeResult
 from autotts.archive import RunCounts
 from autotts.ui.browser.grid import Column, Grid
 from autotts.ui.browser.view import Exported, View, plain
-from autotts.ui.progress import gain_text
+from autotts.ui.progress import clock, gain_text
 
 __all__ = ["RunsView"]
 
@@ -91,15 +91,6 @@ def sparkline(values: Sequence[float], width: int) -> str:
     low, high = min(values), max(values)
     picked = [values[round(k * (len(values) - 1) / (width - 1))] for k in range(width)]
     return "".join(BARS[round((v - low) / (high - low) * (len(BARS) - 1)) if high > low else 0] for v in picked)
-
-
-def clock(seconds: float | None) -> str:
-    """A time as people read it."""
-    if seconds is None:
-        return "–"
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
 def seconds_left(counts: RunCounts) -> float | None:

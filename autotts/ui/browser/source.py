@@ -25,6 +25,7 @@ from autotts.traces import LineCredit
 from autotts.ui.browser.code import highlighted
 from autotts.ui.browser.desk import Desk
 from autotts.ui.browser.facts import Facts
+from autotts.ui.browser.grid import UP_AND_DOWN
 from autotts.ui.browser.pages import Page
 from autotts.ui.browser.view import Exported, Value, plain
 
@@ -53,12 +54,7 @@ class SourceView(ScrollView, can_focus=True):
     """A source, line by line. In the gutter: kind and count of decisions, and what they change in points."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("up,k", "move(-1)", "Line up", show=False),
-        Binding("down,j", "move(1)", "Line down", show=False),
-        Binding("pageup", "page(-1)", "Page up", show=False),
-        Binding("pagedown", "page(1)", "Page down", show=False),
-        Binding("home,g", "to_end(False)", "First line", show=False),
-        Binding("end,G", "to_end(True)", "Last line", show=False),
+        *UP_AND_DOWN,
         Binding("n", "next_credit(1)", "Next line with credit", show=False),
         Binding("p", "next_credit(-1)", "Previous line with credit", show=False),
     ]

@@ -17,6 +17,7 @@ from autotts.sandbox.text import printable
 from autotts.search.sampled import Sampled
 from autotts.search.summary import Summary
 from autotts.traces import LineCredit
+from autotts.ui.plot import short_tokens
 from autotts.ui.progress import clip, gain_text
 from autotts.ui.report import (
     candidates_text,
@@ -28,7 +29,7 @@ from autotts.ui.report import (
     size_text,
     verdict,
 )
-from autotts.ui.report_page.style import COLOURS, Chart, rendered, short, themed
+from autotts.ui.report_page.style import COLOURS, Chart, rendered, themed
 
 __all__ = ["Again", "page"]
 
@@ -77,7 +78,7 @@ def page(summary: Summary, found: Sampled | str, charts: Mapping[str, Chart], ag
         points=points,
         question_text=question_text,
         saved_text=saved_text,
-        short=short,
+        short=short_tokens,
         size_text=size_text,
         verdict=verdict,
         ledger_cells=_ledger_cells,
@@ -113,13 +114,13 @@ def _variables(ground: int) -> Markup:
 
 def _stretch(low: float, high: float) -> str:
     """A stretch of tokens in words."""
-    return f"from {short(low)}" if math.isinf(high) else f"{short(low)} … {short(high)}"
+    return f"from {short_tokens(low)}" if math.isinf(high) else f"{short_tokens(low)} … {short_tokens(high)}"
 
 
 def _ledger_cells(entry: LedgerEntry) -> list[str]:
     """The first and the last β of a held-out look."""
     ends = entry.rows[:1] + entry.rows[1:][-1:]
-    return [f"β {row.beta:g}: {100 * row.accuracy:.2f} % at {short(row.tokens)} tokens" for row in ends]
+    return [f"β {row.beta:g}: {100 * row.accuracy:.2f} % at {short_tokens(row.tokens)} tokens" for row in ends]
 
 
 # ---- the source with its credit ------------------------------------------------------------------------------------

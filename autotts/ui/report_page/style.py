@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from autotts.errors import InputError
 from autotts.sandbox.text import printable
+from autotts.ui.plot import short_tokens
 from autotts.ui.progress import clip
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["COLOURS", "Cell", "Chart", "Look", "as_csv", "label", "rendered", "short", "themed", "tokens_axis"]
+__all__ = ["COLOURS", "Cell", "Chart", "Look", "as_csv", "label", "rendered", "themed", "tokens_axis"]
 
 Cell = str | int | float | None
 
@@ -182,14 +183,6 @@ def label(text: str, width: int) -> str:
     return "".join(c if ord(c) in _letters() else "?" for c in clip(printable(text), width))
 
 
-def short(tokens: float) -> str:
-    """A number of tokens: 1.5M, 20K, 300."""
-    for size, unit in ((1e6, "M"), (1e3, "K")):
-        if tokens >= 0.9995 * size:
-            return f"{tokens / size:.3g}{unit}"
-    return f"{tokens:.3g}"
-
-
 def tokens_axis(axes: Axes, text: str = "tokens a question") -> None:
     """Tokens on a log scale, marked at 1, 2 and 5 times powers of ten."""
     from matplotlib.ticker import FixedLocator, NullLocator
@@ -200,6 +193,6 @@ def tokens_axis(axes: Axes, text: str = "tokens a question") -> None:
     shown = [tick for tick in every if low <= tick <= high]
     axes.xaxis.set_major_locator(FixedLocator(shown))
     axes.xaxis.set_minor_locator(NullLocator())
-    axes.set_xticks(shown, [short(tick) for tick in shown])
+    axes.set_xticks(shown, [short_tokens(tick) for tick in shown])
     axes.set_xlim(low, high)
     axes.set_xlabel(text)
