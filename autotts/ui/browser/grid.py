@@ -207,10 +207,6 @@ class Grid(ScrollView, can_focus=True):
         self._tell()
         self.refresh()
 
-    def scroll_to_line(self) -> None:
-        """Bring the cursor into sight."""
-        self.watch_cursor(self.cursor, self.cursor)
-
     def _tell(self) -> None:
         if self.key != self._key:
             self._key = self.key
