@@ -16,9 +16,10 @@ from autotts.archive import Archive, LedgerEntry, LedgerRow, Point, front, stret
 from autotts.ui.browser.cloud import MOST, cloud
 from autotts.ui.browser.front import FrontView
 from autotts.ui.browser.grid import Grid
-from autotts.ui.browser.plot import CurvePlot, Series, legend, short
+from autotts.ui.browser.plot import CurvePlot, Series, legend
 from autotts.ui.browser.program import ProgramView
 from autotts.ui.browser.view import Status
+from autotts.ui.plot import short_tokens
 from tests.browsing import RUN, SIZES, browsing, settled
 from tests.fake_runs import FakeRun
 
@@ -71,7 +72,7 @@ async def test_shows_the_front_of_the_archive_and_who_holds_which_stretch(browse
         rows = app.screen.query_one(Grid).rows
         told = [rows.cells(k)[1] for k in range(len(rows)) if rows.cells(k)[1]]
         held = stretches(expected)
-        assert [t.split(" … ")[0] for t in told] == [short(s.low) for s in held]
+        assert [t.split(" … ")[0] for t in told] == [short_tokens(s.low) for s in held]
         assert told[-1].endswith("… ")
         assert {p for name in ("cmc", "sc") for p, *_ in curve_points(app, name)} <= baselines
 
