@@ -17,6 +17,16 @@ from tests.traced import two_worlds
 SHARED = Path(os.environ.get("AUTOTTS_SHARED", Path(__file__).resolve().parents[2] / "shared")) / "data"
 
 
+MOST_OF_ID = 60
+
+
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """Of a long text its length: a test's name is printed, and told to every process that shares in a run."""
+    if isinstance(val, str | bytes) and len(val) > MOST_OF_ID:
+        return f"{argname}-of-{len(val)}"
+    return None
+
+
 @pytest.fixture(scope="session")
 def recorded() -> Path:
     """The folder with the recorded environments and the published figures; skips where it is absent."""
