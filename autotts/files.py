@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from secrets import token_hex
 
 from autotts.errors import InputError
 
@@ -37,8 +38,9 @@ def write_whole(files: Mapping[Path, Iterable[bytes]], *, folders: bool = False)
         for path, content in files.items():
             if folders:
                 path.parent.mkdir(parents=True, exist_ok=True)
-            part = path.with_name(f".{path.name}.part")
-            with part.open("wb") as file:
+            # A name that nobody can have put there, so that two writers do not meet and no link is followed.
+            part = path.with_name(f".{path.name}.{token_hex(4)}.part")
+            with part.open("xb") as file:
                 written[path] = part
                 file.writelines(content)
                 file.flush()
@@ -46,7 +48,9 @@ def write_whole(files: Mapping[Path, Iterable[bytes]], *, folders: bool = False)
         for path, part in written.items():
             part.replace(path)
     except OSError as error:
-        raise InputError(f"{path}: cannot be written ({error.strerror}); give another path") from error
+        if blocked := next((folder for folder in path.parents if folder.exists() and not folder.is_dir()), None):
+            raise InputError(f"{path}: cannot be written, as {blocked} is a file; choose another folder") from error
+        raise InputError(f"{path}: cannot be written ({error.strerror or error}); give another path") from error
     finally:
         for part in written.values():
             part.unlink(missing_ok=True)

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import re
-import tempfile
 from collections.abc import Mapping
 from functools import cache
 from importlib import resources
@@ -16,6 +14,7 @@ from jinja2 import BaseLoader, StrictUndefined, TemplateSyntaxError, meta
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from autotts.errors import InputError
+from autotts.files import write_whole
 from autotts.prompts.clean import fenced
 
 __all__ = ["VARIABLES", "Library"]
@@ -181,12 +180,7 @@ class Library:
         taken = [path for path in targets.values() if path.exists() or path.is_symlink()]
         if taken and not force:
             raise InputError(f"{taken[0]}: exists already; give another folder, or replace it with --force")
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            for name, path in targets.items():
-                _write(path, self.source(name))
-        except OSError as error:
-            raise InputError(f"{folder}: cannot be written ({error.strerror}); give another folder") from error
+        write_whole({path: [self.source(name).encode()] for name, path in targets.items()}, folders=True)
         return list(targets.values())
 
 
@@ -194,20 +188,6 @@ def _why(error: Exception) -> str:
     text = " ".join(str(error).split())[:300]
     kinds = ("UndefinedError", "SecurityError", "TemplateSyntaxError")
     return text if type(error).__name__ in kinds and text else f"{type(error).__name__}: {text}"
-
-
-def _write(path: Path, text: str) -> None:
-    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).chmod(0o644)
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
 
 
 def _read_folder(folder: Path) -> Mapping[str, tuple[str, str]]:

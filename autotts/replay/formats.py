@@ -11,8 +11,6 @@ import gzip
 import hashlib
 import io
 import json
-import os
-import tempfile
 import zlib
 from collections.abc import Sequence
 from dataclasses import replace
@@ -20,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from autotts.errors import InputError
+from autotts.files import write_whole
 from autotts.replay.answers import BUILT_IN, get_equivalence
 from autotts.replay.environment import Environment, Question, Trajectory
 from autotts.replay.validate import Place, gold_of, make_branch, make_header, text_of
@@ -120,26 +119,7 @@ def save_environment(environment: Environment, path: str | Path) -> None:
         with gzip.GzipFile(filename="", mode="wb", fileobj=buffer, mtime=0) as stream:
             stream.write(data)
         data = buffer.getvalue()
-    temporary: str | None = None
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-        with os.fdopen(descriptor, "wb") as stream:
-            stream.write(data)
-            stream.flush()
-            os.fsync(stream.fileno())
-        # mkstemp makes files private; a recording is as public as the user's other files.
-        umask = os.umask(0)
-        os.umask(umask)
-        Path(temporary).chmod(0o666 & ~umask)
-        Path(temporary).replace(path)
-    except OSError as error:
-        if temporary is not None:
-            Path(temporary).unlink(missing_ok=True)
-        for parent in path.parents:
-            if parent.exists() and not parent.is_dir():
-                raise InputError(f"{path}: cannot be written, as {parent} is a file; choose another folder") from error
-        raise InputError(f"{path}: cannot be written ({error.strerror or error}); choose another place") from error
+    write_whole({path: [data]}, folders=True)
 
 
 def _equate(environment: Environment, name: str) -> Environment:
