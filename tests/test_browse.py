@@ -102,6 +102,19 @@ async def test_exports_what_is_on_the_screen(browsed: Path, tmp_path: Path, monk
     assert not list(tmp_path.glob(".*"))
 
 
+async def test_runs_are_exported_as_figures(browsed: Path) -> None:
+    with Archive(browsed) as archive:
+        (one,) = archive.counts()
+    async with browsing(browsed, SIZES[1]) as (app, pilot):
+        await pilot.press("1")
+        await waited(pilot, lambda: app.screen.exported().rows[0][9] is not None)
+        exported = app.screen.exported()
+        told = dict(zip(exported.columns, exported.rows[0], strict=True))
+    assert told["run"] == one.name and told["state"] == "done" and told["agents"] == ", ".join(one.agents)
+    assert told["candidates"] == one.candidates and told["rejects"] == one.candidates - one.outcomes["ok"]
+    assert told["gain"] == 100 * one.best_gain and told["seconds"] == one.seconds and told["seconds_left"] is None
+
+
 async def test_an_export_does_not_replace_a_file(
     browsed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

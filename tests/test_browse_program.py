@@ -14,6 +14,7 @@ from autotts.archive import Archive, Call, Listed, Proposal, Verdict
 from autotts.cli import _run
 from autotts.errors import InputError
 from autotts.evaluation import load_program
+from autotts.search.figures import Figures
 from autotts.ui.browser.code import highlighted, unified
 from autotts.ui.browser.compare import CompareView
 from autotts.ui.browser.episodes import EpisodesView
@@ -103,7 +104,10 @@ async def test_the_curve_and_the_knobs_are_those_of_the_archive(browsed: Path) -
         await pilot.press("left_square_bracket")
         knobs = shown(app).exported()
         assert knobs is not None and len(knobs.rows) > 0
-        assert [name for name in knobs.columns if name.startswith("β")] == [f"β {p.beta:g}" for p in points]
+        assert knobs.columns == ("knob", *(f"β {p.beta:g}" for p in points))
+        with Archive(browsed) as archive:
+            kept = Figures(archive, archive.run(RUN)).evaluations(row.hash, "confirm")[0].knobs
+        assert {r[0]: list(r[1:]) for r in knobs.rows} == {n: [values[n] for values in kept] for n in kept[0]}
 
 
 @pytest.mark.asyncio
@@ -117,6 +121,10 @@ async def test_lineage_leads_to_relatives_and_back(browsed: Path) -> None:
         lineage = shown(app).query_one("#lineage Grid", Grid)
         keys = [lineage.rows.key(k).partition(" ")[0] for k in range(len(lineage.rows))]
         assert set(child.parents) <= set(keys)
+        exported = shown(app).exported()
+        assert exported is not None
+        gains = {r[exported.columns.index("hash")]: r[exported.columns.index("gain")] for r in exported.rows}
+        assert gains[child.hash] == (None if child.gain is None else pytest.approx(100 * child.gain))
         lineage.cursor = keys.index(child.parents[0])
         await pilot.press("enter")
         await settled(pilot)

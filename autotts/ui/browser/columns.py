@@ -14,7 +14,7 @@ import numpy.typing as npt
 from autotts.archive import Listed, Point
 from autotts.sandbox.text import printable
 
-__all__ = ["FIELDS", "Column", "Field", "ProgramColumns"]
+__all__ = ["FIELDS", "STAGES", "Field", "ProgramColumns"]
 
 Indices = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -66,11 +66,10 @@ FIELDS = (
 )
 """Gains and accuracy in points and percent, tokens and sequential tokens of a question; at β = 0, the middle one, 1."""
 
-Column = Sequence[str] | Floats
-
 _TEXTS = ("id", "idea", "agent", "outcome", "stage")
 _POINTS = ("acc0", "acc", "acc1", "tok0", "tok", "tok1", "seq0", "seq", "seq1")
-_STAGES = {"confirm": "confirmed", "screen": "screened"}
+STAGES = {"confirm": "confirmed", "screen": "screened"}
+"""How far a proposal came, in a word; any other stage is its own."""
 
 
 def _numbers() -> array[float]:
@@ -117,7 +116,7 @@ class ProgramColumns:
             ok = row.outcome in (None, "ok")
             told = row.idea if ok else (f"line {row.line}: " if row.line is not None else "") + row.message
             texts = (row.id or "", printable(told), sys.intern(row.agent), sys.intern(row.outcome or UNDECIDED))
-            for name, text in zip(_TEXTS, (*texts, _STAGES.get(row.stage, row.stage)), strict=True):
+            for name, text in zip(_TEXTS, (*texts, STAGES.get(row.stage, row.stage)), strict=True):
                 self._texts[name].append(text)
             nan = math.nan
             gain = nan if row.gain is None else 100 * row.gain
@@ -209,7 +208,7 @@ class ProgramColumns:
         whole = _BY_NAME[name].figure and name in ("round", "slot")
         return None if math.isnan(figure) else int(figure) if whole else figure
 
-    def column(self, name: str) -> Column:
+    def column(self, name: str) -> Sequence[str] | Floats:
         """A whole column: texts, or numbers with NaN where there is none."""
         if name == "front":
             return np.fromiter((self.on_front(k) for k in range(len(self))), float, len(self))

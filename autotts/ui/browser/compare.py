@@ -18,9 +18,9 @@ from textual.widgets import Static
 from autotts.errors import InputError
 from autotts.search.side_by_side import SideBySide, side_by_side
 from autotts.search.standing import REFERENCE
-from autotts.ui.browser.choosing import ChoiceDialog
 from autotts.ui.browser.code import unified
 from autotts.ui.browser.grid import Column, Grid, NoRows
+from autotts.ui.browser.heat import short_names
 from autotts.ui.browser.plot import CurvePlot, Series, legend
 from autotts.ui.browser.view import Exported, View, plain
 from autotts.ui.progress import gain_text
@@ -37,8 +37,6 @@ COLUMNS = (
     Column("share", "of the gain", 11, True),
     Column("tokens", "tokens %", 8, True),
 )
-MOST = 200
-"""Programs that a partner can be chosen from."""
 
 
 class QuestionRows:
@@ -272,7 +270,7 @@ class CompareView(View):
         if found is None:
             grid.show(NoRows())
             return
-        names = _heads([name for name, _ in found.environments])
+        names = [plain(name).plain for name in short_names([name for name, _ in found.environments])]
         wide = [Column(f"e{k}", name, max(6, min(len(name), 18)), True) for k, name in enumerate(names)]
         grid.set_columns([*COLUMNS, *wide])
         rows, key = QuestionRows(found), grid.key
@@ -311,16 +309,9 @@ class CompareView(View):
         both = self._both
         if both is None:
             return
-        named, front = both.baselines, dict.fromkeys(point.id for point in self.browser.front)
-        hashes = [hash for hash in [*named, *(h for h in front if h not in named)] if hash != both.hashes[0]][:MOST]
-        ideas = self.browser.columns.ideas_of(hashes)
-        choices = [(hash, f"{named.get(hash, hash[:10])}  {ideas.get(hash, '')}") for hash in hashes]
-        dialog = ChoiceDialog(f"Compare {both.names[0]} with", choices, both.hashes[1])
-        self.app.push_screen(dialog, partial(self._with, both.hashes[0]))
-
-    def _with(self, ours: str, theirs: str | None) -> None:
-        if theirs is not None:
-            self._compare_with(ours, theirs)
+        compare = partial(self._compare_with, both.hashes[0])
+        title = f"Compare {both.names[0]} with"
+        self.choose_program(title, compare, named=both.baselines, without=both.hashes[0], at=both.hashes[1])
 
     def _compare_with(self, ours: str, theirs: str) -> None:
         self.browser.compare((ours, theirs))
@@ -347,10 +338,3 @@ class CompareView(View):
                 row += [None] * 4 if cell is None else [*(100 * a for a in cell.accuracy), *cell.tokens]
             rows.append(row)
         return Exported("compare", tuple(columns), rows)
-
-
-def _heads(environments: Sequence[str]) -> list[str]:
-    """Names of environments without the end that all of them share: of one dataset, the models."""
-    endings = {name.rpartition("/")[2] for name in environments}
-    short = [name.rpartition("/")[0] for name in environments]
-    return [plain(name).plain for name in (short if len(endings) == 1 and all(short) else environments)]

@@ -257,21 +257,13 @@ class EpisodeView(View):
             self.toggle_class("turned")
 
     def _ask_beside(self) -> None:
-        columns, own = self.browser.columns, self.role.hash
-        names = {role.hash: role.name for role in self._roles}
-        hashes = dict.fromkeys([*names, *columns.baselines(), *(point.id for point in self.browser.front)])
-        choices = [(hash, f"{names.get(hash, hash[:10])}  {columns.idea_of(hash)}") for hash in hashes if hash != own]
+        named = {role.hash: role.name for role in self._roles}
+        self.choose_program("The same episode of", self._stand_beside, named=named, without=self.role.hash)
 
-        def chosen(hash: str | None) -> None:
-            if hash is not None:
-                self._partner = hash
-                self.add_class("turned")
-                self._beside()
-
-        if choices:
-            self.app.push_screen(ChoiceDialog("The same episode of", choices), chosen)
-        else:
-            self.app.notify("there is no other program yet", markup=False)
+    def _stand_beside(self, partner: str) -> None:
+        self._partner = partner
+        self.add_class("turned")
+        self._beside()
 
     def _beside(self) -> None:
         """Play the partner's episode; nothing of an earlier one stays beside this one."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import ClassVar
 
 from textual import on
@@ -14,7 +15,6 @@ from textual.widgets import Static
 
 from autotts.traces import KINDS
 from autotts.traces.heat import Ending, HeatCell, HeatMap
-from autotts.ui.browser.choosing import ChoiceDialog
 from autotts.ui.browser.desk import Traced
 from autotts.ui.browser.episode import EpisodeView
 from autotts.ui.browser.grid import Column, Grid
@@ -26,9 +26,6 @@ __all__ = ["EndingsView", "EpisodesView"]
 
 TWO = 120
 """Columns for two maps side by side."""
-
-MOST = 200
-"""Programs that can be chosen from."""
 
 WORST, RECORDED, CHANGED = "worst first", "as recorded", "most changed"
 """Orders of the questions; the last one where there are two programs."""
@@ -231,28 +228,18 @@ class EpisodesView(View):
 
     def action_ask(self) -> None:
         """Choose whose episodes."""
-        self._choose("Episodes of", lambda hash: (hash,))
+        self.choose_program("Episodes of", self._show, at=self._hash)
 
     def action_beside(self) -> None:
         """Choose a second program, whose episodes are shown beside."""
         first = next(iter(self._sample.traced)) if self._sample else ""
         if first:
-            self._choose("And beside them those of", lambda hash: (first, hash), without=first)
+            show = partial(self._show, first)
+            self.choose_program("And beside them those of", show, without=first, at=self._hash)
 
-    def _choose(self, title: str, both: Callable[[str], tuple[str, ...]], without: str = "") -> None:
-        columns, front = self.browser.columns, self.browser.front
-        hashes = list(dict.fromkeys([*columns.baselines(), *(p.id for p in front)]))[:MOST]
-        choices = [(hash, f"{hash[:10]}  {columns.idea_of(hash)}") for hash in hashes if hash != without]
-
-        def chosen(hash: str | None) -> None:
-            if hash is not None:
-                self.browser.show_episodes(both(hash))
-                self.on_open()
-
-        if choices:
-            self.app.push_screen(ChoiceDialog(title, choices, self._hash), chosen)
-        else:
-            self.app.notify("there is no other program yet", markup=False)
+    def _show(self, *programs: str) -> None:
+        self.browser.show_episodes(programs)
+        self.on_open()
 
     def action_compare(self) -> None:
         """Compare the two, or the one with the reference."""

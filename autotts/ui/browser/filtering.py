@@ -67,7 +67,7 @@ def _part(columns: ProgramColumns, part: str) -> Mask:
 
 
 def _holding(texts: Sequence[str] | npt.NDArray[np.float64], word: str, whole: bool = False) -> Mask:
-    """Which texts hold a word, or are it; few different ones are looked at once each."""
+    """Which texts hold a word, or are it."""
     found = (t.casefold() == word if whole else word in t.casefold() for t in map(str, texts))
     return np.fromiter(found, bool, len(texts))
 

@@ -21,7 +21,7 @@ from autotts.sandbox.text import printable
 from autotts.traces import FailureKind
 from autotts.traces.heat import HeatCell, HeatMap
 
-__all__ = ["CHANGES_TOLD", "KINDS_TOLD", "SIGNS", "HeatGrid", "legend", "worst_kind"]
+__all__ = ["CHANGES_TOLD", "KINDS_TOLD", "SIGNS", "HeatGrid", "legend", "short_names", "worst_kind"]
 
 SIGNS: dict[FailureKind, str] = {
     "hopeless": "H",

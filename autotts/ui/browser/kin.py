@@ -10,7 +10,7 @@ from autotts.archive import Listed
 from autotts.ui.browser.facts import Facts, Relative
 from autotts.ui.browser.grid import Column, Grid
 from autotts.ui.browser.pages import Page, TextRows
-from autotts.ui.browser.view import Exported, plain
+from autotts.ui.browser.view import Exported, Value, plain
 from autotts.ui.progress import gain_text
 
 __all__ = ["LineagePage"]
@@ -72,17 +72,20 @@ class LineagePage(Page):
         return hash, None if hash else (int(round_), int(slot))
 
     def exported(self) -> Exported | None:
-        """Every relative, with its whole hash."""
+        """Every relative, with its whole hash; gains in points."""
         found = self._found
         if found is None:
             return None
-        names = ("relation", "hash", "round", "slot", "agent", "outcome", "gain", "gain_se", "idea")
-        rows = []
+        names = ("relation", "hash", "round", "slot", "agent", "outcome", "gain", "se", "idea")
+        rows: list[tuple[Value, ...]] = []
         for k, relative in enumerate(_relatives(found)):
             relation = ("ancestor", "itself", "child")[(k >= len(found.older)) + (k > len(found.older))]
             row = relative.listed
-            own = (row.round, row.slot, row.agent, row.outcome, row.gain, row.gain_se, _told(row)) if row else ()
-            rows.append((relation, relative.hash, *(own or (None,) * 7)))
+            if row is None:
+                rows.append((relation, relative.hash, *(None,) * 7))
+                continue
+            gain, se = (None if figure is None else 100 * figure for figure in (row.gain, row.gain_se))
+            rows.append((relation, relative.hash, row.round, row.slot, row.agent, row.outcome, gain, se, _told(row)))
         return Exported("lineage", names, rows)
 
 

@@ -117,6 +117,10 @@ class SchedulePage(Page):
 
     DEFAULT_CSS = "SchedulePage > Static { height: auto; padding: 0 1; color: $text-muted; }"
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._found: Facts | None = None
+
     def compose(self) -> ComposeResult:
         """The knobs."""
         yield Static()
@@ -124,7 +128,8 @@ class SchedulePage(Page):
 
     def show(self, found: Facts) -> None:
         """Show a program's knobs."""
-        grid, rows = self.query_one(Grid), _knob_rows(found)
+        self._found = found
+        grid, rows = self.query_one(Grid), _knob_rows(found.curves)
         betas = [point.beta for point in found.curves.mean] if found.curves else []
         columns = [Column(f"b{k}", f"β {beta:g}", 8, True) for k, beta in enumerate(betas)]
         grid.set_columns([Column("knob", "knob", 20), Column("course", "over β", SPARK), *columns])
@@ -133,22 +138,28 @@ class SchedulePage(Page):
         told.display = not len(rows)
         told.update("" if len(rows) else "the archive has no knobs of it: it was not evaluated, or has none")
 
-    def exported(self) -> Exported:
-        """A row a knob, its value at each β."""
-        grid = self.query_one(Grid)
-        rows = [grid.rows.cells(k) for k in range(len(grid.rows))]
-        return Exported("schedule", tuple(column.title for column in grid.columns), rows)
+    def exported(self) -> Exported | None:
+        """A row a knob, its value at each β; not rounded."""
+        curves = self._found.curves if self._found else None
+        if curves is None:
+            return None
+        betas = [f"β {point.beta:g}" for point in curves.mean]
+        return Exported("schedule", ("knob", *betas), [(name, *values) for name, values in _knobs(curves)])
 
 
-def _knob_rows(found: Facts) -> TextRows:
-    knobs = found.curves.knobs if found.curves else ()
-    names = list(dict.fromkeys(name for values in knobs for name in values))
+def _knobs(found: Curves) -> list[tuple[str, list[float]]]:
+    """Each knob, and its value at each β; NaN where a class-style file has none there."""
+    names = dict.fromkeys(name for values in found.knobs for name in values)
+    return [(name, [float(one.get(name, math.nan)) for one in found.knobs]) for name in names]
+
+
+def _knob_rows(found: Curves | None) -> TextRows:
+    knobs = _knobs(found) if found else []
     rows = []
-    for name in names:
-        values = [float(one.get(name, math.nan)) for one in knobs]
+    for name, values in knobs:
         course = sparkline(values, SPARK) if all(map(math.isfinite, values)) else ""
         rows.append((plain(name).plain, course, *(f"{value:.4g}" for value in values)))
-    return TextRows(names, rows, [""] * len(names))
+    return TextRows([name for name, _ in knobs], rows, [""] * len(rows))
 
 
 # ---- curves --------------------------------------------------------------------------------------------------------

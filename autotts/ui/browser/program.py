@@ -12,6 +12,7 @@ from textual.events import Click
 from textual.widgets import ContentSwitcher, Static
 
 from autotts.search.known import Known, known
+from autotts.ui.browser.columns import STAGES
 from autotts.ui.browser.exporting import WriteDialog
 from autotts.ui.browser.facts import Facts, facts
 from autotts.ui.browser.grid import Grid
@@ -148,7 +149,7 @@ class ProgramView(View):
         text.append_text(plain(f"  {found.names[self.hash]}" if self.hash in found.names else ""))
         if listed is None or listed.round is None:
             return text.append("  added by a person")
-        stage = {"confirm": "confirmed", "screen": "screened"}.get(listed.stage, listed.stage)
+        stage = STAGES.get(listed.stage, listed.stage)
         what = stage if listed.outcome == "ok" else listed.outcome or "not decided yet"
         text.append_text(plain(f"  {found.run} {listed.round}.{listed.slot}  {listed.agent}  {what}"))
         if listed.gain is not None:

@@ -10,7 +10,7 @@ from textual.app import ComposeResult
 
 from autotts.archive import RunCounts
 from autotts.ui.browser.grid import Column, Grid
-from autotts.ui.browser.view import Exported, View, plain
+from autotts.ui.browser.view import Exported, Value, View, plain
 from autotts.ui.progress import clock, gain_text
 
 __all__ = ["RunsView"]
@@ -32,6 +32,10 @@ COLUMNS = (
     Column("agents", "agents", 24),
 )
 
+EXPORTED = (
+    "run", "state", "round", "rounds", "candidates", "rejects", "front", "gain", "se", "hypervolume", "cost",
+    "unpriced_calls", "tokens", "seconds", "seconds_left", "agents",
+)  # fmt: skip
 
 GREW = 16
 BARS = "▁▂▃▄▅▆▇█"
@@ -64,14 +68,13 @@ class RunRows:
         """One text a column."""
         one = self._counts[row]
         grown = self._grown.get(one.name, ())
-        rejects = one.candidates - one.outcomes.get("ok", 0)
         cost = f"${one.cost:,.2f}" + ("+?" if one.unpriced else "") if one.tokens else "–"
         return (
             plain(one.name).plain,
             self._states[row],
             f"{max(0, one.last_round)}/{one.rounds if one.rounds is not None else '?'}",
             f"{one.candidates:,}",
-            f"{rejects:,}",
+            f"{rejects(one):,}",
             f"{one.front:,}",
             gain_text(one.best_gain, one.best_gain_se),
             f"{grown[-1]:.4f}" if grown else "–",
@@ -82,6 +85,23 @@ class RunRows:
             clock(seconds_left(one)) if self._states[row] == "running" else "–",
             plain(", ".join(one.agents)).plain,
         )
+
+    def values(self, row: int) -> Sequence[Value]:
+        """One value a column of an export."""
+        one, running = self._counts[row], self._states[row] == "running"
+        grown = self._grown.get(one.name, ())
+        gain, se = (None if figure is None else 100 * figure for figure in (one.best_gain, one.best_gain_se))
+        return (
+            *(one.name, self._states[row], max(0, one.last_round), one.rounds),
+            *(one.candidates, rejects(one), one.front, gain, se, grown[-1] if grown else None),
+            *(one.cost, one.unpriced, one.tokens, one.seconds, seconds_left(one) if running else None),
+            ", ".join(one.agents),
+        )
+
+
+def rejects(counts: RunCounts) -> int:
+    """Candidates that did not run to the end."""
+    return counts.candidates - counts.outcomes.get("ok", 0)
 
 
 def sparkline(values: Sequence[float], width: int) -> str:
@@ -154,6 +174,8 @@ class RunsView(View):
         self.app.switch_mode("programs")
 
     def exported(self) -> Exported:
-        """The runs."""
+        """The runs, figures not rounded; gains in points, times in seconds."""
         rows = self.query_one(Grid).rows
-        return Exported("runs", tuple(c.title for c in COLUMNS), [rows.cells(k) for k in range(len(rows))])
+        return Exported(
+            "runs", EXPORTED, [rows.values(k) for k in range(len(rows))] if isinstance(rows, RunRows) else []
+        )

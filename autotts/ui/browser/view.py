@@ -26,6 +26,9 @@ __all__ = ["Exported", "Value", "View", "plain"]
 
 T = TypeVar("T")
 
+MOST = 200
+"""Programs that can be chosen from."""
+
 Value = str | int | float | bool | None
 
 
@@ -203,6 +206,38 @@ class View(Screen[None]):
     def _excuse(self, group: str, text: str) -> None:
         if self.is_attached:
             self._tell_of(group, wrong=text)
+
+    # ---- what is asked -----------------------------------------------------------------------------------------------
+
+    def choose_program(
+        self,
+        title: str,
+        then: Callable[[str], None],
+        *,
+        named: Mapping[str, str] = MappingProxyType({}),
+        without: str = "",
+        at: str = "",
+    ) -> None:
+        """Ask for a program: one of these, a baseline, or one of the front.
+
+        Args:
+            title: what is asked.
+            then: called with the hash, where one is chosen.
+            named: hash → name of those that come first.
+            without: hash of one that is not among them.
+            at: hash of the one that the cursor is on at first.
+        """
+        from autotts.ui.browser.choosing import ChoiceDialog
+
+        columns, front = self.browser.columns, self.browser.front
+        all_ = dict.fromkeys([*named, *columns.baselines(), *(point.id for point in front)])
+        hashes = [hash for hash in all_ if hash != without][:MOST]
+        if not hashes:
+            self.app.notify("there is no other program yet", markup=False)
+            return
+        ideas = columns.ideas_of(hashes)
+        choices = [(hash, f"{named.get(hash, hash[:10])}  {ideas.get(hash, '')}") for hash in hashes]
+        self.app.push_screen(ChoiceDialog(title, choices, at), lambda hash: None if hash is None else then(hash))
 
     # ---- actions -----------------------------------------------------------------------------------------------------
 
