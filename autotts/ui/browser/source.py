@@ -273,7 +273,7 @@ class SourcePage(Page):
     def _has_credit(self, found: list[LineCredit] | str) -> None:
         if isinstance(found, str):
             self.why_not = f"no credit per line (r: again): {found}"
-            self.view.wrong(self.why_not)
+            self.view.tell_of("credit", wrong=self.why_not)
         else:
             self._credited = True
             self.source.show_credit(found)

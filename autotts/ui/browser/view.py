@@ -156,7 +156,7 @@ class View(Screen[None]):
         self._wrong = {"": text}
         self.show_status()
 
-    def _tell_of(self, group: str, doing: str = "", wrong: str = "") -> None:
+    def tell_of(self, group: str, doing: str = "", wrong: str = "") -> None:
         """What one group of work does, and what is wrong with it."""
         self._doing = {**self._doing, "": "", group: doing}
         self._wrong = {**self._wrong, "": "", group: wrong}
@@ -176,7 +176,7 @@ class View(Screen[None]):
             doing: what is said meanwhile.
             group: of things that replace each other.
         """
-        self._tell_of(group, doing)
+        self.tell_of(group, doing)
         work = partial(self._find, what, then, group)
         return self.run_worker(work, group=group, exclusive=True, thread=True, exit_on_error=True)
 
@@ -200,12 +200,12 @@ class View(Screen[None]):
 
     def _deliver(self, group: str, then: Callable[[T], None], found: T) -> None:
         if self.is_attached:
-            self._tell_of(group)
+            self.tell_of(group)
             then(found)
 
     def _excuse(self, group: str, text: str) -> None:
         if self.is_attached:
-            self._tell_of(group, wrong=text)
+            self.tell_of(group, wrong=text)
 
     # ---- what is asked -----------------------------------------------------------------------------------------------
 
