@@ -62,12 +62,6 @@ class LiveModel(Protocol):
         """Open a branch: its pieces as the server sends them; closing the iterator cancels the request."""
         ...
 
-    async def probe(self, asked: Asked, prefix: str, ended: bool = False) -> Said:
-        """The answer that the model gives when it is stopped after this text: greedy, a few tokens.
-
-        Args:
-            asked: the question.
-            prefix: the branch's text so far.
-            ended: whether the branch has ended by itself.
-        """
+    async def probe(self, asked: Asked, prefix: str) -> Said:
+        """The answer that the model gives when it is stopped after this text of a branch: greedy, a few tokens."""
         ...
