@@ -35,6 +35,7 @@ __all__ = [
     "ProgramError",
     "Refused",
     "SandboxError",
+    "ServerError",
     "Truncated",
     "WallTimeout",
 ]
@@ -54,6 +55,10 @@ class InputError(AutoTTSError):
 
 class SandboxError(AutoTTSError):
     """The sandbox itself (not the program in it) could not do its work."""
+
+
+class ServerError(AutoTTSError):
+    """A model server gave no answer within the deadline, or broke off, whatever was tried; what was done is kept."""
 
 
 class LimitReached(AutoTTSError):

@@ -15,7 +15,8 @@ from autotts.agents.models._base import (
     ToolResult,
     Turn,
 )
-from autotts.agents.models.providers import PROVIDERS, Provider, make_model
+from autotts.agents.models._failures import Secret, read_refusal, refused
+from autotts.agents.models.providers import PROVIDERS, Provider, make_address, make_model
 
 __all__ = [
     "PROVIDERS",
@@ -27,11 +28,15 @@ __all__ = [
     "Provider",
     "Reply",
     "Request",
+    "Secret",
     "Stop",
     "TooLong",
     "Tool",
     "ToolCall",
     "ToolResult",
     "Turn",
+    "make_address",
     "make_model",
+    "read_refusal",
+    "refused",
 ]

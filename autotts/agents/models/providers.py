@@ -17,7 +17,7 @@ from autotts.errors import InputError
 if TYPE_CHECKING:
     from autotts.agents.models._server import Address, ServerModel
 
-__all__ = ["PROVIDERS", "Provider", "make_model"]
+__all__ = ["PROVIDERS", "Provider", "make_address", "make_model"]
 
 Format = Literal["anthropic", "responses", "chat"]
 
@@ -93,11 +93,21 @@ def make_model(name: str, base_url: str | None = None) -> Model:
         hint = f"did you mean {close[0]}/{model}? " if close else ""
         raise InputError(f"model {prefix}/{model}: no provider {prefix}; {hint}There is {', '.join(PROVIDERS)}")
     full = f"{prefix}/{model}"
-    address = _address(full, provider, match["address"], base_url)
+    address = make_address(full, provider, match["address"], base_url)
     return _maker(provider.format)(full, model, address)
 
 
-def _address(full: str, provider: Provider, written: str | None, given: str | None) -> Address:
+def make_address(full: str, provider: Provider, written: str | None, given: str | None) -> Address:
+    """Where a model is asked, and with what key.
+
+    Args:
+        full: the model's name, for messages.
+        provider: of the model.
+        written, given: the address after the name's @, and the one beside it.
+
+    Raises:
+        InputError: no address or none that can be used, or no key.
+    """
     from autotts.agents.models._server import Address
 
     if written and given and written.rstrip("/") != given.rstrip("/"):
