@@ -62,16 +62,15 @@ class Growth:
         self.truncated = False
         self._texts: list[str] = []
         self._length = 0
-        self._cuts: list[int] = []  # characters at each multiple of Δ
+        self._cuts: list[int] = []  # characters at each multiple of Δ, or soon after it
         self._scores: list[Token] = []
 
     def add(self, piece: Piece) -> None:
         """Take what the stream brought."""
-        before = self.total
         self._texts.append(piece.text)
-        self.total = max(before, piece.total)
+        self.total = max(self.total, piece.total)
         while (due := (len(self._cuts) + 1) * self.interval) < self.total or (due == self.total and not piece.ended):
-            self._cuts.append(self._length + _characters(piece, due - before))
+            self._cuts.append(self._length + len(piece.text))
         self._length += len(piece.text)
         self._scores += piece.tokens
         self.ended = piece.ended
@@ -100,7 +99,15 @@ class Growth:
 
     def prefix(self, depth: int) -> str:
         """The text after so many whole intervals."""
-        return self.text if depth > self.probes else self.text[: self._cuts[depth - 1]]
+        text = self.text
+        if depth > self.probes:
+            return text
+        if len(self._scores) >= depth * self.interval:
+            # Servers hold text back that may be the start of a stop text, or half a character; their tokens tell.
+            told = "".join(token.text for token in self._scores[: depth * self.interval])
+            if text.startswith(told):
+                return told
+        return text[: self._cuts[depth - 1]]
 
     def scores(self, depth: int) -> Sequence[Token]:
         """The tokens of one interval, from 1, where the server told every token one by one; else ()."""
@@ -108,13 +115,6 @@ class Growth:
         if len(self._scores) not in (self.total, self.total - 1):
             return ()
         return self._scores[(depth - 1) * self.interval : self.tokens(depth)]
-
-
-def _characters(piece: Piece, tokens: int) -> int:
-    """The length of a piece's first tokens; all of it where its tokens are not told, or do not add up to its text."""
-    if len(piece.tokens) <= tokens or "".join(token.text for token in piece.tokens) != piece.text:
-        return len(piece.text)
-    return sum(len(token.text) for token in piece.tokens[:tokens])
 
 
 def mean(values: Sequence[float | None]) -> float | None:

@@ -17,16 +17,16 @@ class Asked:
 
     Attributes:
         question: its text.
-        body: the part of a request that puts it, in the server's own form.
+        prompt: the whole text that the model goes on from, or what the user says, as the server is asked.
     """
 
     question: str
-    body: tuple[tuple[str, object], ...] = ()
+    prompt: str = ""
 
 
 @dataclass(frozen=True)
 class Said:
-    """What a model said to a probe, or to a text that it completed.
+    """What a model said to a probe.
 
     Attributes:
         cue: what it was given after the branch's text: the closing cue and the answer prompt.
@@ -48,8 +48,8 @@ class Said:
 class LiveModel(Protocol):
     """A model that opens branches and answers probes. All of it belongs to one event loop.
 
-    Every method raises: `Busy` (not done, later it may be), `Lost` (no answer, or none that can be read), `InputError`
-    (it never will). Retries are the caller's (`autotts.live.gate.patiently`).
+    Every method raises `InputError` (it never will: key, name, address, request) or `ServerError` (no answer within the
+    deadline, whatever was tried, or a branch that broke off).
     """
 
     name: str
@@ -58,8 +58,17 @@ class LiveModel(Protocol):
         """Put a question."""
         ...
 
-    def branch(self, asked: Asked, seed: int) -> AsyncIterator[Piece]:
-        """Open a branch: its pieces as the server sends them; closing the iterator cancels the request."""
+    def branch(self, asked: Asked, seed: int, prefix: str = "", spent: int = 0) -> AsyncIterator[Piece]:
+        """Open a branch, or let one go on: its pieces as the server sends them.
+
+        Closing the iterator cancels the request.
+
+        Args:
+            asked: the question.
+            seed: of the branch.
+            prefix: the text that it has already.
+            spent: tokens of that text; the pieces' `total` counts on from there.
+        """
         ...
 
     async def probe(self, asked: Asked, prefix: str) -> Said:

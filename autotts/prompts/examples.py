@@ -55,6 +55,7 @@ TOOLS = (
     ("read_program", "The source of a program, by its id."),
     ("evaluate_draft", "The curve of a program that you give, on a few seeds."),
 )
+QUESTION = "What is 3 + 4 + 8?"
 FILES = ("evidence/credit.md", "evidence/failures.md")
 
 
@@ -82,5 +83,9 @@ def rendered(prompts: Prompts) -> dict[str, Prompt]:
         "left-bare": prompts.left(1, 0, 0),
         "workspace": prompts.workspace(REFERENCE, FIRST, TRIED, FILES),
         "workspace-bare": prompts.workspace(bare, None, (), ()),
+        "question": prompts.question(QUESTION),
+        "prompt": prompts.prompt(QUESTION),
+        "probe": prompts.probe(QUESTION, thinking=False),
+        "probe-thinking": prompts.probe(QUESTION, thinking=True),
     }
     return made

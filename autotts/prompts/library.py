@@ -33,8 +33,12 @@ VARIABLES: dict[str, tuple[str, ...]] = {
     "workspace": (*_TOLD, "parent", "evidence_files"),
     "evidence": (*_TOLD[1:], "tables"),
     "parts": (),
+    "question": ("question",),
+    "prompt": ("question",),
+    "probe": ("question", "thinking"),
 }
-"""Template → the variables that it can use. The last two are parts of others."""
+"""Template → the variables that it can use. `evidence` and `parts` are parts of others; the last three are what the
+model is given that a controller runs."""
 
 SUFFIX = ".md.jinja"
 MOST = 200_000
@@ -123,13 +127,21 @@ class Library:
         Raises:
             InputError: it fails: file, line and why.
         """
+        return self.exact(name, values).strip("\n") + "\n"
+
+    def exact(self, name: str, values: Mapping[str, Any]) -> str:
+        """A template filled in, to the character; only the line end at the end of its file is not part of it.
+
+        Raises:
+            InputError: it fails: file, line and why.
+        """
         try:
             text = self._environment.get_template(name + SUFFIX).render(values)
         except InputError:
             raise
         except Exception as error:  # a user's template may fail in any way that Python knows
             raise InputError(f"{self._place(error, name)}: {_why(error)}; mend the template") from error
-        return text.strip("\n") + "\n"
+        return text.removesuffix("\n")
 
     def _inspect(self, name: str) -> set[str]:
         """The templates that one refers to; its syntax and variables are checked on the way."""

@@ -78,6 +78,28 @@ class Prompts:
     def _prompt(self, name: str, **values: Any) -> Prompt:
         return Prompt(name, self._library.render(name, values), self._library.hash(name))
 
+    # ---- for the model that a controller runs ----------------------------------------------------------------------
+
+    def question(self, question: str) -> Prompt:
+        """Puts a question to a model that follows instructions: what its user says."""
+        return self._exact("question", question=question)
+
+    def prompt(self, question: str) -> Prompt:
+        """Puts a question to a model without a chat template: the whole text that it goes on from."""
+        return self._exact("prompt", question=question)
+
+    def probe(self, question: str, thinking: bool) -> Prompt:
+        """Stops a branch and asks for its answer: the text that is put after what the branch has said so far.
+
+        Args:
+            question: what was asked.
+            thinking: whether the branch is within a `<think>` that was not closed.
+        """
+        return self._exact("probe", question=question, thinking=thinking)
+
+    def _exact(self, name: str, **values: Any) -> Prompt:
+        return Prompt(name, self._library.exact(name, values), self._library.hash(name))
+
     # ---- prompts ---------------------------------------------------------------------------------------------------
 
     def system(self) -> Prompt:
