@@ -60,7 +60,7 @@ class Reader:
         self._math: _MathProcess | None = None
         if name == "math":
             self._math = _MathProcess()
-            self._find: Callable[[str], str | None] = lru_cache(1 << 16)(self._math.read)
+            self._find: Callable[[str], str | None] = lru_cache(1 << 16)(self._mathematical)
             self._cut = _math_part
         elif name in KINDS:
             self._find = {"choice": _choice, "text": _text}[name]
@@ -90,6 +90,12 @@ class Reader:
     def gold(self, text: str) -> str:
         """A right answer, written as this reader writes those that it finds: a choice is its letter."""
         return self.read(f"\\boxed{{{text}}}") if self.name == "choice" else text
+
+    def _mathematical(self, part: str) -> str | None:
+        assert self._math is not None
+        found = self._math.read(part)
+        # math-verify makes \\frac{1}{2} of 0.5: it says whether there is something, and what is in the box is kept.
+        return last_box(part) or found if found else None
 
     def close(self) -> None:
         """End the process that helps."""
