@@ -58,16 +58,15 @@ class Reader:
     def __init__(self, name: str) -> None:
         self.name = name
         self._math: _MathProcess | None = None
+        self._cut: Callable[[str], str] = str
         if name == "math":
             self._math = _MathProcess()
             self._find: Callable[[str], str | None] = lru_cache(1 << 16)(self._mathematical)
             self._cut = _math_part
         elif name in KINDS:
             self._find = {"choice": _choice, "text": _text}[name]
-            self._cut = str
         else:
             self._find = _own(name)
-            self._cut = str
 
     @property
     def equivalence(self) -> str:
