@@ -164,9 +164,8 @@ def environment_files(pattern: str) -> list[Path]:
             raise InputError(f"{pattern}: no environment in this folder; its files must end in {', '.join(_SUFFIXES)}")
         return found
     # Path.glob wants a relative pattern; a user's may be absolute.
-    found = sorted(
-        p for p in map(Path, glob.glob(str(path), recursive=True)) if p.is_file() and not p.name.endswith(TEXTS)
-    )  # noqa: PTH207
+    matches = map(Path, glob.glob(str(path), recursive=True))  # noqa: PTH207
+    found = sorted(p for p in matches if p.is_file() and not p.name.endswith(TEXTS))
     if not found:
         hint = "no file matches; check the pattern" if glob.has_magic(pattern) else "no such file or folder"
         raise InputError(f"{pattern}: {hint} (or use synthetic:search)")
