@@ -10,7 +10,7 @@ import click
 
 from autotts.cli._common import FiniteRange, option, prompts_option
 
-__all__ = ["connection_options"]
+__all__ = ["connection_options", "wave_connection_options"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -19,6 +19,15 @@ MOST_TOKENS = 2**31 - 1
 
 def connection_options(command: F) -> F:
     """Where a model is and how it is asked; the command gets `connection`, all but `full_read` of a `Connection`."""
+    return _connecting(command, 16)
+
+
+def wave_connection_options(command: F) -> F:
+    """The same for commands that play episodes: a wave is one batch, so nothing waits unless that is asked for."""
+    return _connecting(command, None)
+
+
+def _connecting(command: F, most: int | None) -> F:
 
     @functools.wraps(command)
     def connecting(
@@ -32,7 +41,7 @@ def connection_options(command: F) -> F:
         api: Any,
         tokenizer: str | None,
         prompts_folder: str | None,
-        concurrency: int,
+        concurrency: int | None,
         deadline: float,
         **kwargs: Any,
     ) -> Any:
@@ -63,7 +72,12 @@ def connection_options(command: F) -> F:
         ),
         option("--tokenizer", default=None, metavar="FILE", help="tokenizer.json, where the server tells no counts."),
         prompts_option,
-        option("--concurrency", type=click.IntRange(1, 4096), default=16, help="Requests at a time."),
+        option(
+            "--concurrency",
+            type=click.IntRange(1, 4096),
+            default=most,
+            help="Requests at a time." if most else "Requests at a time.  [default: as many as a wave has]",
+        ),
         option("--deadline", type=FiniteRange(1, 86_400), default=600.0, help="Seconds that a request is tried for."),
     )
     wrapped: Any = connecting

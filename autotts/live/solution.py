@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from autotts.live.source import LiveSource, Look
@@ -26,6 +27,7 @@ class Solution:
         probes, probe_tokens, prompt_tokens: see `autotts.live.source.Meter`.
         branches, finished, pruned: how many were opened, came to their ends, were given up.
         depths: intervals of each branch that were paid for.
+        finished_tokens: all tokens of each branch that came to its end.
         seconds: by the clock.
         stopped: "tokens" or "seconds" where a limit ended the episode and the answer is the majority of what was
             revealed; else "".
@@ -46,6 +48,7 @@ class Solution:
     finished: int
     pruned: int
     depths: tuple[int, ...]
+    finished_tokens: tuple[int, ...]
     seconds: float
     stopped: str
     beta: float
@@ -56,7 +59,7 @@ def solution_of(
     source: LiveSource,
     answer: int,
     *,
-    finished: int,
+    finished: Sequence[int],
     pruned: int,
     seconds: float,
     stopped: str,
@@ -68,7 +71,8 @@ def solution_of(
     Args:
         source: what it was played on.
         answer: the id of what the program returned, −1 for none; not looked at where the episode was stopped.
-        finished, pruned, seconds, stopped, beta, knobs: see `Solution`.
+        finished: the branches that came to their ends.
+        pruned, seconds, stopped, beta, knobs: see `Solution`.
     """
     last = [looks[-1].answer for looks in source.looks if looks]
     parsed = [number for number in last if number != UNPARSED_ID]
@@ -90,9 +94,10 @@ def solution_of(
         probe_tokens=meter.probe_tokens,
         prompt_tokens=meter.prompt_tokens,
         branches=len(source.branches),
-        finished=finished,
+        finished=len(finished),
         pruned=pruned,
         depths=tuple(source.depths),
+        finished_tokens=tuple(source.branches[i].growth.total for i in finished),
         seconds=seconds,
         stopped=stopped,
         beta=beta,

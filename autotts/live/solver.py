@@ -234,12 +234,12 @@ class _Run:
     def solution(self, beta: float, seconds: float) -> Solution:
         """What it came to."""
         episode = self.play.episode
-        finished = len(episode.finished_branches)
+        finished = episode.finished_branches
         return solution_of(
             self.source,
             -1 if self.stopped else self.play.record[0],
             finished=finished,
-            pruned=len(self.source.branches) - finished - len(episode.active),
+            pruned=len(self.source.branches) - len(finished) - len(episode.active),
             seconds=seconds,
             stopped=self.stopped,
             beta=beta,

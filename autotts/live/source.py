@@ -69,7 +69,7 @@ class Step:
         branch: its number.
         depth: intervals that were paid for.
         tokens: of the branch that are there, read ahead or not.
-        answer: as it is written, once probed; else None.
+        answer: that a probe gave, as the first that means the same was written; None for other steps.
         spent: tokens of the episode so far.
     """
 
@@ -323,9 +323,10 @@ class LiveSource:
     def _look(self, fresh: Sequence[int]) -> None:
         for i, (text, said) in zip(fresh, self._do(self._texts(fresh)), strict=True):
             answer = self._reader.final(text) if said is None else self._reader.probe(said)
-            self.looks[i].append(Look(self.depths[i], self._number(answer), said is None, said))
+            look = Look(self.depths[i], self._number(answer), said is None, said)
+            self.looks[i].append(look)
             if self._watch is not None:
-                self._loop.call_soon_threadsafe(self._tell, "probed", i, answer)
+                self._loop.call_soon_threadsafe(self._tell, "probed", i, self.written[look.answer])
 
     async def _texts(self, fresh: Sequence[int]) -> list[tuple[str, Said | None]]:
         """The whole text of each that has finished; what the model says to the text so far of each that has not."""
