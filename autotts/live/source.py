@@ -66,6 +66,7 @@ class Step:
 
     Attributes:
         what: "grown" is a stream that went on; the others are actions, when they are done.
+        wave: the number of the action; those of one wave are told one after the other.
         branch: its number.
         depth: intervals that were paid for.
         tokens: of the branch that are there, read ahead or not.
@@ -74,6 +75,7 @@ class Step:
     """
 
     what: Literal["opened", "grown", "advanced", "finished", "pruned", "probed"]
+    wave: int
     branch: int
     depth: int
     tokens: int
@@ -162,6 +164,7 @@ class LiveSource:
         self._ahead = interval if ahead is None else ahead
         self._most = most_tokens
         self._watch = watch
+        self._waves = 0
         self._paid: list[int] = []  # tokens of each branch that were paid for
         self._ids: dict[str, int] = {UNPARSED: UNPARSED_ID}
         self._wave: dict[int, float] = {}  # each branch of the wave: the depth that it is on its way to,
@@ -193,8 +196,9 @@ class LiveSource:
 
     def prune(self, branches: Sequence[int]) -> None:
         """Close the streams."""
+        self._waves += 1
         for i in branches:
-            self._loop.call_soon_threadsafe(self._drop, i)
+            self._loop.call_soon_threadsafe(self._drop, i, self._waves)
 
     def signal(self, branch: int, name: str) -> float | None:
         """A mean over the interval at the current depth, or over the tokens of the probe there, which is then made."""
@@ -243,6 +247,7 @@ class LiveSource:
             self._asking = None
 
     async def _grow(self, wave: Sequence[int], what: Literal["opened", "advanced", "finished"]) -> Paid:
+        self._waves += 1
         if what == "opened":
             self._open(wave)
         branches = self.branches
@@ -314,19 +319,20 @@ class LiveSource:
         for branch in self.branches:
             branch.let_go(loose)
 
-    def _drop(self, i: int) -> None:
+    def _drop(self, i: int, wave: int) -> None:
         self.branches[i].cancel()
-        self._tell("pruned", i)
+        self._tell("pruned", i, wave=wave)
 
     # ---- looks -------------------------------------------------------------------------------------------------
 
     def _look(self, fresh: Sequence[int]) -> None:
+        self._waves += 1
         for i, (text, said) in zip(fresh, self._do(self._texts(fresh)), strict=True):
             answer = self._reader.final(text) if said is None else self._reader.probe(said)
             look = Look(self.depths[i], self._number(answer), said is None, said)
             self.looks[i].append(look)
             if self._watch is not None:
-                self._loop.call_soon_threadsafe(self._tell, "probed", i, self.written[look.answer])
+                self._loop.call_soon_threadsafe(self._tell, "probed", i, self.written[look.answer], self._waves)
 
     async def _texts(self, fresh: Sequence[int]) -> list[tuple[str, Said | None]]:
         """The whole text of each that has finished; what the model says to the text so far of each that has not."""
@@ -363,7 +369,11 @@ class LiveSource:
         tokens = self.branches[branch].growth.scores(self.depths[branch])
         return mean([token.logprob if name == "logprob" else token.entropy for token in tokens])
 
-    def _tell(self, what: Any, i: int, answer: str | None = None) -> None:
+    def _tell(self, what: Any, i: int, answer: str | None = None, wave: int = 0) -> None:
         if self._watch is not None:
             growth = self.branches[i].growth
-            self._watch(Step(what, i, self.depths[i], growth.total, answer, self.meter.tokens + self._spent))
+            self._watch(
+                Step(
+                    what, wave or self._waves, i, self.depths[i], growth.total, answer, self.meter.tokens + self._spent
+                )
+            )

@@ -74,11 +74,6 @@ class Board:
         """Branches in a state."""
         return sum(row.state == state for row in list(self.rows))
 
-    def summary(self) -> str:
-        """All branches in a line."""
-        states = ", ".join(f"{self.count(state)} {state}" for state in STYLES)
-        return f"{len(self.rows)} branches ({states}), {self.spent:,} tokens; votes: {votes_text(self.votes)}"
-
 
 def votes_text(votes: dict[str, int], most: int = 5) -> str:
     """The first answers of a vote in a line."""
@@ -102,7 +97,9 @@ def solving(mode: Mode | None, console: Console, title: str, interval: int) -> I
         yield None
     elif chosen == "plain":
         console.print(Text(printable(title)), soft_wrap=True)
-        yield _lines(board, lambda line: console.print(Text(line), soft_wrap=True))
+        lines = _Lines(board, lambda line: console.print(Text(line), soft_wrap=True))
+        yield lines.told
+        lines.flush()
     else:
         began = time.monotonic()
 
@@ -113,20 +110,30 @@ def solving(mode: Mode | None, console: Console, title: str, interval: int) -> I
             yield board.add
 
 
-def _lines(board: Board, write: Callable[[str], None]) -> Watch:
-    """A line when something else begins to be done: the steps of a wave come one after the other."""
-    what = ""
+class _Lines:
+    """A line a wave, written when the next one begins, and the last one at the end."""
 
-    def told(step: Step) -> None:
-        nonlocal what
+    def __init__(self, board: Board, write: Callable[[str], None]) -> None:
+        self._board, self._write = board, write
+        self._wave = 0
+        self._done: dict[str, int] = {}
+
+    def told(self, step: Step) -> None:
+        """Take a step."""
         if step.what == "grown":
             return
-        if what and step.what != what:
-            write(f"  {what}: {board.summary()}")
-        what = step.what
-        board.add(step)
+        if step.wave != self._wave:
+            self.flush()
+            self._wave = step.wave
+        self._done[step.what] = self._done.get(step.what, 0) + 1
+        self._board.add(step)
 
-    return told
+    def flush(self) -> None:
+        """Write what was done in the wave."""
+        if self._done:
+            done = ", ".join(f"{count} {what}" for what, count in self._done.items())
+            self._write(f"  {done:<24} {self._board.spent:>10,} tokens   votes: {votes_text(self._board.votes)}")
+            self._done = {}
 
 
 def _panel(board: Board, title: str, seconds: float, room: int) -> RenderableType:
