@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -24,6 +25,7 @@ from autotts.ui.solving import solving
 from tests.leaks import descendants, soon
 from tests.stub_servers import Stub, token_server
 
+ROOT = Path(__file__).resolve().parents[1]
 QUESTION = "What is 12 + 30 + 5?"
 
 
@@ -167,6 +169,22 @@ def test_a_server_that_dies_within_a_branch_is_told_in_a_sentence() -> None:
         assert process.returncode == 1
         assert out == ""
         assert err.startswith("error: ") and err.count("\n") == 1 and "the branch had" in err
+
+
+def test_the_page_runs_as_written(tmp_path: Path) -> None:
+    text = (ROOT / "docs" / "live.md").read_text()
+    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    with token_server("--least", "600", "--most", "900", "--batch", "50") as server:
+        text = text.replace("http://localhost:8000/v1", server.url).replace("Qwen3-8B", "stub")
+        (block,) = re.findall(r"<!-- run -->\n```bash\n(.*?)```", text, re.S)
+        (code,) = re.findall(r"<!-- python -->\n```python\n(.*?)```", text, re.S)
+        for command in block.splitlines():
+            done = subprocess.run(command, shell=True, cwd=tmp_path, capture_output=True, text=True, env=environment)
+            assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+            assert "47" in done.stdout
+        done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=200)
+        assert done.returncode == 0, done.stderr
+        assert len(done.stdout.splitlines()) == 4
 
 
 # ---- what is shown ---------------------------------------------------------------------------------------------------
