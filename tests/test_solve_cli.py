@@ -97,6 +97,8 @@ def test_a_recording_gives_the_rules_and_beta_for_a_budget(
     assert all(depth <= 1 + 200 // 30 for depth in told["depths"])
     assert _run([*words, "--budget", "900k"]) == 2
     assert "no β spends that" in capsys.readouterr().err
+    assert _run([*words, "--env", "synthetic:search"]) == 2
+    assert "5 recordings that differ in interval" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -107,7 +109,6 @@ def test_a_recording_gives_the_rules_and_beta_for_a_budget(
         (["--controller", "nobody"], "no such program"),
         (["--controller", "sc", "--answers", "nobody"], "not known"),
         (["--controller", "sc", "--equivalence", "nobody"], "not known"),
-        (["--controller", "sc", "--env", "synthetic:search"], "4 environments"),
         (["--controller", "sc", "--model", "other"], "no such model"),
     ],
 )

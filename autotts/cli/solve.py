@@ -45,7 +45,7 @@ class Controlled:
     Attributes:
         program, beta: see `autotts.live.Solver`.
         interval, max_branches, kappa_probe, equivalence: of the episodes; equivalence None for the reader's.
-        environment: that these come from, None where none was named.
+        environments: recordings that these come from, none where none were named.
     """
 
     program: Program
@@ -54,7 +54,7 @@ class Controlled:
     max_branches: int
     kappa_probe: int
     equivalence: str | None
-    environment: Environment | None
+    environments: tuple[Environment, ...]
 
     def solver(self, model: Any, reader: Any, isolating: dict[str, Any]) -> Solver:
         """What answers questions."""
@@ -73,10 +73,10 @@ def controller_options(command: Any) -> Any:
         option("--budget", default=None, metavar="TOKENS", help="In place of --beta: mean tokens on --env, as 200k."),
         option(
             "--env",
-            "env_path",
-            default=None,
+            "env_patterns",
+            multiple=True,
             metavar="PATH",
-            help="A recording of this model: interval, branches and equivalence are taken from it.",
+            help="Recordings of this model, repeatable: interval, branches and equivalence are taken from them.",
         ),
         option("--interval", type=click.IntRange(1, MOST_TOKENS), default=None, help="Δ.  [default: --env's, or 500]"),
         option(
@@ -100,7 +100,7 @@ def controlled(
     archive: str,
     beta: float | None,
     budget: str | None,
-    env_path: str | None,
+    env_patterns: tuple[str, ...],
     interval: int | None,
     max_branches: int | None,
     equivalence: str | None,
@@ -112,32 +112,39 @@ def controlled(
         InputError: no such program or environment, or no β spends the budget.
     """
     program = find_program(controller, archive)
-    environment = None
-    if env_path is not None:
-        environment, *others = load_all((env_path,), equivalence)
-        if others:
-            raise InputError(f"--env {env_path}: {1 + len(others)} environments; name the one of this model")
+    environments = tuple(load_all(env_patterns, equivalence)) if env_patterns else ()
+    rules = {(one.interval, one.max_branches, one.kappa_probe, one.equivalence) for one in environments}
+    if len(rules) > 1:
+        raise InputError(
+            f"--env: {len(environments)} recordings that differ in interval, ceiling of branches, κ or equivalence; "
+            "name those that belong to this model"
+        )
     if budget is not None:
         if beta is not None:
             raise InputError("--budget chooses β, so --beta cannot be given with it; leave one out")
-        if environment is None:
-            raise InputError("--budget needs --env PATH, a recording of this model on which spending is measured")
-        answer = calibrated_on(program, [environment], parse_tokens(budget), CALIBRATION_SEEDS, 1, isolating)[0]
+        if not environments:
+            raise InputError("--budget needs --env PATH, recordings of this model on which spending is measured")
+        answer = calibrated_on(program, list(environments), parse_tokens(budget), CALIBRATION_SEEDS, 1, isolating)[0]
         if not answer.within:
             raise InputError(
-                f"--budget {budget}: no β spends that on {environment.name}; "
+                f"--budget {budget}: no β spends that on {_names(environments)}; "
                 f"it goes from {answer.least:,.0f} to {answer.most:,.0f} tokens"
             )
         beta = answer.beta
+    recorded = environments[0] if environments else None
     return Controlled(
         program,
         0.5 if beta is None else beta,
-        interval or (environment.interval if environment else INTERVAL),
-        max_branches or (environment.max_branches if environment else MAX_BRANCHES),
-        environment.kappa_probe if environment else 0,
-        equivalence or (environment.equivalence if environment else None),
-        environment,
+        interval or (recorded.interval if recorded else INTERVAL),
+        max_branches or (recorded.max_branches if recorded else MAX_BRANCHES),
+        recorded.kappa_probe if recorded else 0,
+        equivalence or (recorded.equivalence if recorded else None),
+        environments,
     )
+
+
+def _names(environments: tuple[Environment, ...]) -> str:
+    return ", ".join(environment.name for environment in environments)
 
 
 @click.command()
@@ -155,7 +162,7 @@ def solve(
     controller: str,
     beta: float | None,
     budget: str | None,
-    env_path: str | None,
+    env_patterns: tuple[str, ...],
     interval: int | None,
     max_branches: int | None,
     answers: str,
@@ -178,14 +185,14 @@ def solve(
     text = sys.stdin.read() if question == "-" else question
     if not text.strip():
         raise InputError("there is no question; give it in quotes, or - and the question on standard input")
-    how = controlled(controller, archive, beta, budget, env_path, interval, max_branches, equivalence, isolating)
+    how = controlled(controller, archive, beta, budget, env_patterns, interval, max_branches, equivalence, isolating)
     name = how.program.name or how.program.id
     title = f"{' '.join(text.split())[:200]}   [{name} at β = {how.beta:.6g}, {connection.model}]"
     out = console(stderr=as_json)
     with Reader(answers) as reader, solving(display, out, title, how.interval) as watch:
         connection = replace(connection, full_read=full_read)
         solution, isolation = asyncio.run(_solved(text, how, connection, reader, seed, watch, isolating))
-    compared, source = _sc64(solution, how.environment)
+    compared, source = _sc64(solution, how.environments)
     if as_json:
         sc64 = {"tokens": compared, "from": source}
         about = {"question": text, "controller": name, "source_hash": how.program.hash, "isolation": isolation}
@@ -210,10 +217,11 @@ async def _solved(
         return await solver.solve(question, how.beta, seed, watch), solver.isolation
 
 
-def _sc64(solution: Solution, environment: Environment | None) -> tuple[float | None, str]:
+def _sc64(solution: Solution, environments: tuple[Environment, ...]) -> tuple[float | None, str]:
     """Tokens that self-consistency over all branches would take, and what they are estimated from."""
-    if environment is not None:
-        return environment.sc64_tokens, f"the mean branch of {environment.name}"
+    if environments:
+        mean = sum(environment.mean_branch_tokens for environment in environments) / len(environments)
+        return 64 * mean, f"the mean branch of {_names(environments)}"
     ends = solution.finished_tokens
     if not ends:
         return None, "no branch was read to its end"
