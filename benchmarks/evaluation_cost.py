@@ -92,10 +92,10 @@ def starts(environments: list[Environment], sandbox: SandboxFactory) -> str:
     program = shipped("cmc")
     with Evaluator(environments, workers=1, sandbox=sandbox) as evaluator:
         work = evaluator.begin(program, Protocol((0.5,), (0,)))
-        job = work.job([0.5], mode="host", worlds=[evaluator._prepared[0].host_world], episodes=[(0, 64)])
+        job = work.job([0.5], mode="host", worlds=[evaluator._prepared[0].rules.told], episodes=[(0, 64)])
         for _ in range(50):
             start = time.perf_counter()
-            with evaluator._sandbox(False).spawn("autotts.sandbox.jail:report") as child:
+            with evaluator._jails.sandbox().spawn("autotts.sandbox.jail:report") as child:
                 child.recv()
                 locked.append(time.perf_counter() - start)
             start = time.perf_counter()

@@ -72,7 +72,7 @@ def soon(what: Callable[[], bool]) -> bool:
 def look(evaluator: Evaluator) -> dict[str, int]:
     """What the processes hold: kilobytes by `WEIGHED`, numbers by `COUNTED`."""
     gc.collect()
-    server = evaluator._sandbox(False)._process
+    server = evaluator._jails.sandbox()._process
     assert server is not None
     referees = [referee._process.pid for referee in evaluator._referees._all]
     return {

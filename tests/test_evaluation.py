@@ -146,7 +146,7 @@ def test_what_is_killed_under_an_evaluation_is_done_again(victim: str) -> None:
         shot, over = [], threading.Event()
 
         def shoot() -> None:
-            process = evaluator._sandbox(False)._process
+            process = evaluator._jails.sandbox()._process
             assert process is not None
             server = process.pid  # by name it could not be told from its children
             while not shot and not over.is_set():
@@ -227,7 +227,7 @@ def test_a_refused_return_has_its_line() -> None:
         late = REFUSED_RETURN.replace('"204"', '"204" if episode.interval == 500 and len(answer) == 2 else None')
         prepared = evaluator._prepared[0]
         assert evaluator.check(Program.from_source(late.replace("== 2", "== 9")))
-        more = {"worlds": [prepared.host_world], "episodes": [[0, 16]]}
+        more = {"worlds": [prepared.rules.told], "episodes": [[0, 16]]}
         with pytest.raises(InadmissibleAction) as caught, evaluator._spawn(Program(late), Limits()) as child:
             work = Work(Program(late), Protocol((0.5,), (0,)))
             work.compiled(child, work.job([0.5], mode="host", **more))

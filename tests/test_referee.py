@@ -22,11 +22,10 @@ from tests.small import small_environment
 TABLE = Table([[3, 3, 4], [5], [3, 0, 3]], [1200, 300, 1500])
 
 
-def shard(kappa: int = 0, n_betas: int = 2) -> referee._Shard:
-    return referee._Shard(
-        [referee._World([TABLE] * 2, 500, kappa, 64, ["logprob"])],
-        [(0, s, q) for _ in range(n_betas) for s in (0, 1) for q in (0, 1)],
-    )
+def shard(kappa: int = 0, n_betas: int = 2) -> referee.Shard:
+    world = referee._World([TABLE] * 2, referee.Rules(500, kappa, 64, ["logprob"], carried=not kappa))
+    episodes = [(s, q) for _ in range(n_betas) for s in (0, 1) for q in (0, 1)]
+    return referee.Shard(lambda number: world.play(episodes[number][1], episodes[number][0]), len(episodes))
 
 
 def said(number: int, *body: int) -> list[int]:

@@ -42,6 +42,7 @@ _COMMANDS = {
     "score": "autotts.cli.score:score",
     "search": "autotts.cli.search:search",
     "show": "autotts.cli.archive:show",
+    "solve": "autotts.cli.solve:solve",
 }
 
 

@@ -29,8 +29,9 @@ from autotts.evaluation.calibration import TOLERANCE, Calibration, parse_tokens
 from autotts.evaluation.calibration import calibrate as calibrated
 from autotts.evaluation.curve import scores_of
 from autotts.evaluation.scores import Scores
+from autotts.replay import Environment
 
-__all__ = ["calibrate"]
+__all__ = ["calibrate", "calibrated_on"]
 
 
 @click.command()
@@ -61,20 +62,31 @@ def calibrate(
     wanted = parse_tokens(budget)
     found = find_program(program, archive)
     environments = load_all(env_patterns, equivalence)
-    clusters, ones = clusters_of(environments), np.ones(len(environments))
-    with Evaluator(environments, workers, **isolating) as evaluator:
-
-        def measure(betas: tuple[float, ...]) -> Scores:
-            return scores_of(evaluator.confirmed(found, Protocol(betas, tuple(range(seeds)))), clusters, ones)
-
-        answer = calibrated(measure, wanted)
-        isolation = evaluator.isolation
+    answer, isolation = calibrated_on(found, environments, wanted, seeds, workers, isolating)
     names = [environment.name for environment in environments]
     if as_json:
         print_json({"program": program, "source_hash": found.hash, "isolation": isolation, **_as_json(answer, names)})
     else:
         _print(answer, found, names, seeds)
     return 0 if answer.within else 1
+
+
+def calibrated_on(
+    program: Program,
+    environments: list[Environment],
+    wanted: float,
+    seeds: int,
+    workers: int,
+    isolating: dict[str, Any],
+) -> tuple[Calibration, str]:
+    """The β for a budget on host episodes, and the isolation that they were played under."""
+    clusters, ones = clusters_of(environments), np.ones(len(environments))
+    with Evaluator(environments, workers, **isolating) as evaluator:
+
+        def measure(betas: tuple[float, ...]) -> Scores:
+            return scores_of(evaluator.confirmed(program, Protocol(betas, tuple(range(seeds)))), clusters, ones)
+
+        return calibrated(measure, wanted), evaluator.isolation
 
 
 def _as_json(answer: Calibration, names: list[str]) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import click
 from rich.table import Table
 
 from autotts.cli._common import console, equivalence_option, json_option, option, print_json
+from autotts.cli.collect import collect
 from autotts.errors import InputError
 from autotts.replay import (
     Environment,
@@ -33,6 +34,9 @@ MOST_TOKENS = 2**31 - 1
 @click.group()
 def env() -> None:
     """Recorded reasoning branches: import them, look into them."""
+
+
+env.add_command(collect)
 
 
 @env.command("import")

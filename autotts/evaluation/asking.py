@@ -59,7 +59,7 @@ def _episodes(job: dict[str, Any], schedule: Knobs, solve: Solve) -> Iterator[tu
 
 def _episode(world: dict[str, Any], n_branches: int, knobs: Knobs, solve: Solve) -> Callable[[], list[int]]:
     """An episode as a task: it asks by switching to whoever resumed it, and returns its last message."""
-    source = HostSource(n_branches, world["kappa_probe"], world["names"])
+    source = HostSource(n_branches, world["names"], world["carried"])
     return lambda: source.last_message(solve(Episode(source, world["interval"], world["kappa_probe"]), knobs))
 
 
@@ -75,14 +75,14 @@ def _parts(message: list[int]) -> Iterator[tuple[int, list[int]]]:
 class HostSource:
     """Asks the host for every interval: one message a wave.
 
-    At κ_probe = 0 the reply carries the answers at the depths just paid for, so that looking costs no message.
+    Where answers are carried, the reply has those at the depths just paid for, so that looking costs no message.
     Prunes have no reply and travel with the next message.
     """
 
-    __slots__ = ("_answers", "_kappa", "_names", "_pending", "depths", "limit")
+    __slots__ = ("_answers", "_carried", "_names", "_pending", "depths", "limit")
 
-    def __init__(self, limit: int, kappa_probe: int, names: list[str]) -> None:
-        self._kappa = kappa_probe
+    def __init__(self, limit: int, names: list[str], carried: bool) -> None:
+        self._carried = carried
         self._names = names
         self._answers: list[int] = []
         self._pending: list[int] = []
@@ -123,14 +123,14 @@ class HostSource:
         return reply[0], reply[1], branches
 
     def _keep(self, branches: Sequence[int], answers: list[int]) -> None:
-        """The answers that came along; none do where they must be bought."""
+        """The answers that came along, if any do."""
         kept = self._answers
-        for i, answer in zip(branches, answers, strict=not self._kappa):
+        for i, answer in zip(branches, answers, strict=self._carried):
             kept[i] = answer
 
     def probe(self, branches: Sequence[int]) -> list[int]:
-        """The answer at the current depth: carried already when probes are free."""
-        if self._kappa:
+        """The answer at the current depth: asked for where it was not carried."""
+        if not self._carried:
             return self._ask([OP_PROBE, len(branches), *branches])
         answers = self._answers
         return [answers[i] for i in branches]

@@ -19,8 +19,9 @@ from typing import ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from autotts.errors import InputError, LookAhead, Nondeterministic, ProgramError, SandboxError
+from autotts.errors import InputError, LookAhead, Nondeterministic, ProgramError
 from autotts.evaluation.crew import Crew, Progress
+from autotts.evaluation.jails import Jails
 from autotts.evaluation.program import Program
 from autotts.evaluation.protocol import Protocol
 from autotts.evaluation.referees import Referees
@@ -84,16 +85,15 @@ class Evaluator:
     cpu_seconds: float = field(init=False, default=0.0)
     _entry: ClassVar[str] = "autotts.evaluation.child:main"
     _preload: ClassVar[tuple[str, ...]] = ("autotts.evaluation.child",)
-    _told: bool = field(init=False, default=False)
     _prepared: list[Prepared] = field(init=False)
-    _sandboxes: dict[bool, Sandbox] = field(init=False, default_factory=dict)
+    _jails: Jails = field(init=False)
     _referees: Referees = field(init=False)
     _lock: threading.Lock = field(init=False, default_factory=threading.Lock)
-    _closed: bool = field(init=False, default=False)
 
     def __post_init__(self) -> None:
         self._prepared = [Prepared.of(environment) for environment in self.environments]
         self._referees = Referees([prepared.world for prepared in self._prepared])
+        self._jails = Jails(self.sandbox, self.reduced, self.notice, self._entry, self._preload)
         self._crew = Crew(self.workers)
 
     def __enter__(self) -> Evaluator:
@@ -105,17 +105,14 @@ class Evaluator:
     def close(self) -> None:
         """End the fork servers, the threads and the referees."""
         # Children first: a thread that waits for one then ends at once, and starts no other.
-        with self._lock:
-            self._closed = True
-        for sandbox in self._sandboxes.values():
-            sandbox.close()
+        self._jails.close()
         self._crew.close()
         self._referees.close()
 
     @property
     def isolation(self) -> str:
         """The isolation that was probed at start: "strict", "docker (…)", or "reduced (…)" with what is missing."""
-        return self._sandbox(False).isolation
+        return self._jails.sandbox().isolation
 
     def admit(self, trusted: bool) -> None:
         """Refuse programs that may not run under the isolation that can be had here, and never say nothing of it.
@@ -126,19 +123,7 @@ class Evaluator:
         Raises:
             InputError: isolation is reduced, which a stranger's program needs an explicit word for.
         """
-        isolation = self.isolation
-        if not isolation.startswith("reduced"):
-            return
-        layers = self._sandbox(False).layers
-        why = "; ".join(f"{name} {state}" for name, state in layers.items() if not state.startswith("on"))
-        if not (trusted or self.reduced):
-            raise InputError(
-                f"strict isolation cannot be had here ({why}), and this program may have been written by a model or a "
-                "stranger; use --sandbox docker, or take the risk with --isolation reduced"
-            )
-        if not self._told:
-            self._told = True
-            self.notice(f"isolation is reduced ({why})")
+        self._jails.admit(trusted)
 
     def jail(self) -> Sandbox:
         """The sandbox, for what an agent wrote besides programs (a feature of states, say).
@@ -147,16 +132,7 @@ class Evaluator:
             InputError: see `admit`.
         """
         self.admit(False)
-        return self._sandbox(False)
-
-    def _sandbox(self, compat: bool) -> Sandbox:
-        with self._lock:
-            if self._closed:
-                raise SandboxError("the evaluator is closed")
-            if compat not in self._sandboxes:
-                preload = (*self._preload, "numpy") if compat else self._preload
-                self._sandboxes[compat] = self.sandbox(preload, self.notice)
-            return self._sandboxes[compat]
+        return self._jails.sandbox()
 
     # ---- the jobs ----------------------------------------------------------------------------------------------
 
@@ -375,7 +351,7 @@ class Evaluator:
         return replace(work, knobs=knobs)
 
     def _spawn(self, program: Program, limits: Limits) -> Child:
-        return self._sandbox(program.class_name is not None).spawn(self._entry, limits)
+        return self._jails.spawn(program, limits)
 
     @contextmanager
     def _child(self, program: Program, limits: Limits) -> Iterator[Child]:

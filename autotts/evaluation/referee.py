@@ -11,7 +11,7 @@ import json
 import os
 import socket
 from array import array
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any
@@ -29,12 +29,38 @@ from autotts.evaluation.wire import (
     unpack_tables,
 )
 from autotts.replay.episode import OP_ADVANCE, OP_FINISH, OP_OPEN, OP_PROBE, OP_PRUNE, Episode
-from autotts.replay.source import Table, TableSource
+from autotts.replay.source import Source, Table, TableSource
 from autotts.sandbox import faults
 from autotts.sandbox.control import recv_request
 from autotts.sandbox.frames import DATA, FAULT, FrameError, Frames
 
-__all__ = ["main"]
+__all__ = ["Play", "Rules", "Shard", "main"]
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What the referee and the child must both know of an episode's source.
+
+    Attributes:
+        interval: Δ in tokens.
+        kappa: κ_probe in tokens.
+        max_branches: that may be opened.
+        signal_names: that it knows.
+        carried: whether a wave's reply has the answers with it, so that looking needs no message; else a program asks
+            for each that it looks at.
+    """
+
+    interval: int
+    kappa: int
+    max_branches: int
+    signal_names: Sequence[str]
+    carried: bool
+
+    @property
+    def told(self) -> dict[str, Any]:
+        """What the child is told."""
+        names = list(self.signal_names)
+        return {"interval": self.interval, "kappa_probe": self.kappa, "names": names, "carried": self.carried}
 
 
 @dataclass(frozen=True)
@@ -42,10 +68,12 @@ class _World:
     """An environment as the referee knows it: no gold."""
 
     tables: list[Table]
-    interval: int
-    kappa: int
-    max_branches: int
-    signal_names: list[str]
+    rules: Rules
+
+    def play(self, question: int, seed: int) -> Play:
+        """An episode on one of its questions."""
+        rules = self.rules
+        return Play(TableSource(self.tables[question], seed, rules.interval, rules.max_branches), rules)
 
 
 class _Ended(Exception):
@@ -91,18 +119,23 @@ class _Line:
                 self.recv()
 
 
-class _Play:
-    """One host episode: an ordinary `Episode` on the real table, driven by the child's messages.
+class Play:
+    """One host episode: an ordinary `Episode` on the real source, driven by the child's messages.
+
+    Args:
+        source: pays out intervals.
+        rules: what the child was told of them.
 
     Attributes:
+        episode: what has happened.
         record: once it has ended: answer, tokens, sequential tokens, branches, digest; all our own figures.
     """
 
-    def __init__(self, world: _World, table: Table, seed: int) -> None:
-        self._kappa = world.kappa
-        self._source = TableSource(table, seed, world.interval, world.max_branches)
-        self._episode = Episode(self._source, world.interval, world.kappa)
-        self._signal_names = world.signal_names
+    def __init__(self, source: Source, rules: Rules) -> None:
+        self._carried = rules.carried
+        self._source = source
+        self.episode = Episode(source, rules.interval, rules.kappa)
+        self._signal_names = rules.signal_names
         # Ids on the wire number the answers by order of reveal in this episode: a table's own ids would let a
         # program recognise an answer across episodes. 0 stays UNPARSED.
         self._wire: dict[int, int] = {0: 0}
@@ -117,13 +150,13 @@ class _Play:
             branches = message[k + 2 : k + 2 + n] if n >= 0 else []
             if op != OP_PRUNE:
                 return self._other(op, n, branches)
-            self._episode.prune(branches)
+            self.episode.prune(branches)
             k += 2 + len(branches)
         raise OutputLimit("a message to the host ends within an action")
 
     def _other(self, op: int, n: int, branches: list[int]) -> list[int]:
         """Reply with what an action cost and ended, and with the answers that were paid for."""
-        episode, source = self._episode, self._source
+        episode, source = self.episode, self._source
         if not n and op != OP_END:
             raise OutputLimit("a message to the host asks for nothing")  # a child that waits would wait for free
         tokens, sequential, ended = episode.tokens, episode.sequential_tokens, len(episode._finished)
@@ -142,14 +175,14 @@ class _Play:
             finished = episode.finished_branches[ended:] if len(episode._finished) > ended else []
             reply.append(len(finished))
             reply += finished
-        # At κ_probe = 0 the answers that were just paid for travel along; otherwise they must be bought.
-        if not self._kappa:
+        # Where looking is free the answers that were just paid for travel along; otherwise they must be asked for.
+        if self._carried:
             wire = self._wire
             reply += [wire[a] if a in wire else self._number(a) for a in source.probe(branches)]
         return reply
 
     def _rare(self, op: int, n: int, branches: list[int]) -> list[int]:
-        episode = self._episode
+        episode = self.episode
         if op == OP_END:
             if not -1 <= n < len(self._answers):
                 raise OutputLimit("the answer to an episode is not one that the host has revealed")
@@ -157,7 +190,7 @@ class _Play:
             digest = int.from_bytes(digest_of(episode._log, answer), "little", signed=True)
             self.record = (answer, episode.tokens, episode.sequential_tokens, episode._opened, digest)
             return []
-        if op == OP_PROBE and self._kappa:
+        if op == OP_PROBE and not self._carried:
             episode.probe(branches)
             return [self._number(answer) for answer in self._source.probe(branches)]
         if op == OP_SIGNAL and len(branches) == 2 and 0 <= branches[1] < len(self._signal_names):
@@ -172,16 +205,20 @@ class _Play:
         return number
 
 
-class _Shard:
-    """All episodes of a shard, (world, seed, question) each; they begin in order and end in any."""
+class Shard:
+    """All episodes of a shard; they begin in order and end in any.
 
-    def __init__(self, worlds: Sequence[_World], episodes: Sequence[Sequence[int]]) -> None:
-        self._worlds = worlds
-        self._episodes = episodes
+    Args:
+        begin: makes an episode by its number.
+        n: how many there are.
+    """
+
+    def __init__(self, begin: Callable[[int], Play], n: int) -> None:
+        self._new = begin
         self._begun = 0
-        self._plays: dict[int, _Play] = {}
-        self._records: list[tuple[int, ...]] = [()] * len(episodes)
-        self.left = len(self._records)
+        self._plays: dict[int, Play] = {}
+        self._records: list[tuple[int, ...]] = [()] * n
+        self.left = n
 
     def batch(self, message: list[int]) -> list[int]:
         """Act on a batch of (episode, length, message…); the replies in the same form, none to an episode that ended.
@@ -204,13 +241,11 @@ class _Shard:
                 replies += (number, len(reply), *reply)
         return replies
 
-    def _begin(self, number: int) -> _Play:
+    def _begin(self, number: int) -> Play:
         if number != self._begun or number >= len(self._records) or len(self._plays) >= TOGETHER:
             raise OutputLimit(f"a message to the host is about episode {number}, which is not due")
-        world, seed, question = self._episodes[number]
         self._begun += 1
-        played = self._worlds[world]
-        self._plays[number] = play = _Play(played, played.tables[question], seed)
+        self._plays[number] = play = self._new(number)
         return play
 
     def records(self) -> bytes:
@@ -225,7 +260,7 @@ def _set_up(frames: Frames) -> list[_World]:
         tables = unpack_tables(frames.recv()[1])
         for table, signals in zip(tables, header.pop("signals"), strict=True):
             table.signals = signals
-        worlds.append(_World(tables, **header))
+        worlds.append(_World(tables, Rules(**header)))
     return worlds
 
 
@@ -253,7 +288,13 @@ def main(descriptor: int, _: Sequence[str]) -> None:
 
 def _serve(fd: int, request: dict[str, Any], worlds: Sequence[_World]) -> bytes:
     line = _Line(fd, bytes.fromhex(request["ahead"]), request["room"])
-    shard = _Shard(worlds, request["episodes"])
+    episodes: list[tuple[int, int, int]] = request["episodes"]
+
+    def begin(number: int) -> Play:
+        world, seed, question = episodes[number]
+        return worlds[world].play(question, seed)
+
+    shard = Shard(begin, len(episodes))
     while shard.left:
         replies = shard.batch(line.recv())
         if replies:

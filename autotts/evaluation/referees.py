@@ -29,7 +29,7 @@ class World:
     """An environment as a referee gets it.
 
     Attributes:
-        header: interval, kappa, max_branches, signal_names, signals (per question, as in a `Table`).
+        header: what `Rules` has, and signals (per question, as in a `Table`).
         tables: its gold-free tables, packed.
     """
 

@@ -6,7 +6,7 @@ import json
 import math
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from autotts.errors import OutputLimit, ProgramError
 from autotts.evaluation.program import Program
 from autotts.evaluation.protocol import Protocol
+from autotts.evaluation.referee import Rules
 from autotts.evaluation.referees import Referee, World
 from autotts.evaluation.wire import MAX_CODE, MAX_KNOBS, MAX_NAME, MAX_SCHEDULE, RECORD, episode_number, pack_tables
 from autotts.replay import Environment, table_of
@@ -92,23 +93,16 @@ class Prepared:
         return np.array(most, dtype=np.int64)
 
     @property
-    def host_world(self) -> dict[str, Any]:
-        """What a child that confirms is told of it."""
+    def rules(self) -> Rules:
+        """What a referee, and a child that confirms, are told of it: at κ_probe = 0 answers are carried."""
         environment = self.environment
-        rules = {"interval": environment.interval, "kappa_probe": environment.kappa_probe}
-        return {**rules, "names": list(self.signal_names)}
+        kappa = environment.kappa_probe
+        return Rules(environment.interval, kappa, environment.max_branches, self.signal_names, not kappa)
 
     @property
     def world(self) -> World:
         """What a referee gets: no gold."""
-        header = {
-            "interval": self.environment.interval,
-            "kappa": self.environment.kappa_probe,
-            "max_branches": self.environment.max_branches,
-            "signal_names": list(self.signal_names),
-            "signals": [table.signals for table in self.tables],
-        }
-        return World(header, self.packed)
+        return World({**asdict(self.rules), "signals": [table.signals for table in self.tables]}, self.packed)
 
     @classmethod
     def of(cls, environment: Environment) -> Prepared:
@@ -166,7 +160,7 @@ def host_blocks(
     # cannot look up what somebody wrote into the program about each.
     secret = "/".join([work.program.hash, f"{beta}", f"{seed}", *(one.environment.hash for one in prepared)])
     random.Random(secret).shuffle(order)
-    worlds = [one.host_world for one in prepared]
+    worlds = [one.rules.told for one in prepared]
     episodes = [(e, int(prepared[e].n_branches[question])) for e, question in order]
     work.start(child, work.job([beta], mode="host", worlds=worlds, episodes=episodes))
     (knobs,) = knobs_of(child.recv(MAX_SCHEDULE), 1)

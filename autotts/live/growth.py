@@ -93,9 +93,9 @@ class Growth:
         """Intervals that are whole: `probes`, and the last one once the branch has ended."""
         return self.probes + self.ended
 
-    def tokens(self, depth: int) -> int:
-        """Tokens after so many whole intervals."""
-        return self.total if depth > self.probes else depth * self.interval
+    def tokens(self, depth: float) -> int:
+        """Tokens after so many whole intervals; all that there are, where it is not so deep."""
+        return self.total if depth > self.probes else int(depth) * self.interval
 
     def prefix(self, depth: int) -> str:
         """The text after so many whole intervals."""

@@ -11,16 +11,17 @@ import importlib
 import importlib.util
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from pathlib import Path
 from types import ModuleType
+from typing import Any, cast
 
 from autotts.errors import InputError
 from autotts.replay.algebra import TooHard, canonical_expression, tokenize
 from autotts.replay.environment import UNPARSED
 
-__all__ = ["BUILT_IN", "canonical_latex", "get_equivalence"]
+__all__ = ["BUILT_IN", "canonical_latex", "get_equivalence", "load_function"]
 
 BUILT_IN = ("exact", "latex")
 """Names of the equivalences that need no code of the user's."""
@@ -69,15 +70,7 @@ def get_equivalence(name: str) -> Callable[[str], str]:
         return str
     if name == "latex":
         return canonical_latex
-    place, colon, attribute = name.rpartition(":")
-    if not colon or not place or not attribute.isidentifier():
-        raise InputError(
-            f"equivalence {name!r}: not known; use {', '.join(BUILT_IN)}, "
-            "or your own as file.py:function or module:function"
-        )
-    function = getattr(_module(name, place), attribute, None)
-    if not callable(function):
-        raise InputError(f"equivalence {name!r}: {place} has no function {attribute}")
+    function = load_function("equivalence", name, BUILT_IN)
 
     def form_of(answer: str) -> str:
         try:
@@ -110,11 +103,33 @@ def get_equivalence(name: str) -> Callable[[str], str]:
     return canonical
 
 
-def _module(name: str, place: str) -> ModuleType:
+def load_function(what: str, name: str, built_in: Sequence[str]) -> Callable[[str], Any]:
+    """A user's function, named as `file.py:function` or `module:function`.
+
+    Args:
+        what: it is for, in errors.
+        name: of the function.
+        built_in: what could be named instead.
+
+    Raises:
+        InputError: there is no such function, or its module cannot be loaded.
+    """
+    place, colon, attribute = name.rpartition(":")
+    if not colon or not place or not attribute.isidentifier():
+        raise InputError(
+            f"{what} {name!r}: not known; use {', '.join(built_in)}, or your own as file.py:function or module:function"
+        )
+    function = getattr(_module(what, name, place), attribute, None)
+    if not callable(function):
+        raise InputError(f"{what} {name!r}: {place} has no function {attribute}")
+    return cast(Callable[[str], Any], function)
+
+
+def _module(what: str, name: str, place: str) -> ModuleType:
     try:
         if not place.endswith(".py"):
             return importlib.import_module(place)
-        spec = importlib.util.spec_from_file_location("_autotts_equivalence_" + Path(place).stem, place)
+        spec = importlib.util.spec_from_file_location(f"_autotts_{what}_{Path(place).stem}", place)
         if spec is None or spec.loader is None:
             raise ImportError(f"{place} is not a Python file")
         module = importlib.util.module_from_spec(spec)
@@ -122,7 +137,7 @@ def _module(name: str, place: str) -> ModuleType:
         spec.loader.exec_module(module)
         return module
     except Exception as error:
-        raise InputError(f"equivalence {name!r}: {place} cannot be loaded ({type(error).__name__}: {error})") from error
+        raise InputError(f"{what} {name!r}: {place} cannot be loaded ({type(error).__name__}: {error})") from error
 
 
 @lru_cache(maxsize=1 << 16)

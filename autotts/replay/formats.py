@@ -12,7 +12,7 @@ import hashlib
 import io
 import json
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -25,15 +25,24 @@ from autotts.replay.validate import Place, gold_of, make_branch, make_header, te
 
 __all__ = [
     "SCHEMA",
+    "TEXTS",
+    "encode_line",
     "environment_files",
     "load_environment",
     "load_environments",
+    "parse_json",
+    "question_id",
+    "read_data",
     "read_environment",
     "save_environment",
+    "save_environments",
 ]
 
 SCHEMA = "autotts.environment/1"
 """Format and version, in the header of every file that we write."""
+
+TEXTS = ".texts.jsonl"
+"""How the names of recordings' texts end: they lie beside environments, and are none."""
 
 _SUFFIXES = (".json", ".jsonl", ".json.gz", ".jsonl.gz")
 _QUESTION_KEYS = {"id", "question", "gold", "branches"}
@@ -97,7 +106,7 @@ def read_environment(path: str | Path) -> Environment:
         InputError: as `load_environment`.
     """
     path = Path(path)
-    data = _read(path)
+    data = read_data(path)
     # A byte order mark and blanks may come first.
     head = data[:64].removeprefix(b"\xef\xbb\xbf").lstrip()
     return _load_paper(path, data) if head.startswith(b"[") else _load_lines(path, data)
@@ -112,14 +121,26 @@ def save_environment(environment: Environment, path: str | Path) -> None:
     Raises:
         InputError: the file cannot be written.
     """
-    path = Path(path)
-    data = b"".join(_encode_line(record) for record in _records(environment))
-    if path.name.endswith(".gz"):
-        buffer = io.BytesIO()
-        with gzip.GzipFile(filename="", mode="wb", fileobj=buffer, mtime=0) as stream:
-            stream.write(data)
-        data = buffer.getvalue()
-    write_whole({path: [data]}, folders=True)
+    save_environments({Path(path): environment})
+
+
+def save_environments(environments: Mapping[Path, Environment]) -> None:
+    """Write several as `save_environment` does; all of them appear, or none does.
+
+    Raises:
+        InputError: one cannot be written.
+    """
+    write_whole({path: [_bytes(environment, path)] for path, environment in environments.items()}, folders=True)
+
+
+def _bytes(environment: Environment, path: Path) -> bytes:
+    data = b"".join(encode_line(record) for record in _records(environment))
+    if not path.name.endswith(".gz"):
+        return data
+    buffer = io.BytesIO()
+    with gzip.GzipFile(filename="", mode="wb", fileobj=buffer, mtime=0) as stream:
+        stream.write(data)
+    return buffer.getvalue()
 
 
 def _equate(environment: Environment, name: str) -> Environment:
@@ -138,19 +159,29 @@ def environment_files(pattern: str) -> list[Path]:
     if path.is_file():
         return [path]
     if path.is_dir():
-        found = sorted(p for p in path.rglob("*") if p.name.endswith(_SUFFIXES) and p.is_file())
+        found = sorted(p for p in path.rglob("*") if _is_environment(p.name) and p.is_file())
         if not found:
             raise InputError(f"{pattern}: no environment in this folder; its files must end in {', '.join(_SUFFIXES)}")
         return found
     # Path.glob wants a relative pattern; a user's may be absolute.
-    found = sorted(p for p in map(Path, glob.glob(str(path), recursive=True)) if p.is_file())  # noqa: PTH207
+    matches = map(Path, glob.glob(str(path), recursive=True))  # noqa: PTH207
+    found = sorted(p for p in matches if p.is_file() and not p.name.endswith(TEXTS))
     if not found:
         hint = "no file matches; check the pattern" if glob.has_magic(pattern) else "no such file or folder"
         raise InputError(f"{pattern}: {hint} (or use synthetic:search)")
     return found
 
 
-def _read(path: Path) -> bytes:
+def _is_environment(name: str) -> bool:
+    return name.endswith(_SUFFIXES) and not name.endswith(TEXTS)
+
+
+def read_data(path: Path) -> bytes:
+    """What is in a file, unzipped where it is zipped.
+
+    Raises:
+        InputError: it cannot be read, or is damaged.
+    """
     try:
         data = path.read_bytes()
     except OSError as error:
@@ -161,7 +192,12 @@ def _read(path: Path) -> bytes:
         raise InputError(f"{path}: is damaged as a gzip file ({error}); fetch it or compress it again") from error
 
 
-def _parse(place: Place, data: bytes) -> Any:
+def parse_json(place: Place, data: bytes) -> Any:
+    """The JSON value of a file or of a line.
+
+    Raises:
+        InputError: it is none; names file, line and column.
+    """
     try:
         return json.loads(data.decode("utf-8-sig"))
     except json.JSONDecodeError as error:
@@ -180,11 +216,16 @@ def _parse(place: Place, data: bytes) -> Any:
         raise place.error("", "holds a number of thousands of digits; write such an answer as text") from error
 
 
+def question_id(text: str) -> str:
+    """The id of a question that was given none: the same for every model that reads it."""
+    return hashlib.sha256(" ".join(text.split()).encode("utf-8", "surrogatepass")).hexdigest()[:10]
+
+
 # ---- the paper's JSON --------------------------------------------------------------------------------------------
 
 
 def _load_paper(path: Path, data: bytes) -> Environment:
-    entries = _parse(Place(path), data)
+    entries = parse_json(Place(path), data)
     if not isinstance(entries, list) or not entries:
         raise InputError(f"{path}: holds no questions; expected a list of {{question, gold_answer, each_branch, …}}")
     shared: dict[str, str] = {}
@@ -195,8 +236,7 @@ def _load_paper(path: Path, data: bytes) -> Environment:
         place = Place(path, question=str(number))
         place.require(entry, "question", "gold_answer", "probe_freq", "each_branch")
         text = text_of(place, "question", entry["question"])
-        # The same question read by several models must have one id.
-        identity = hashlib.sha256(" ".join(text.split()).encode("utf-8", "surrogatepass")).hexdigest()[:10]
+        identity = question_id(text)
         if identity in seen:
             raise place.error("question", f"was given as question {seen[identity]} already; put all branches into one")
         seen[identity] = number
@@ -227,7 +267,7 @@ def _load_lines(path: Path, data: bytes) -> Environment:
         raise InputError(f'{path}: is empty; expected a header line with "schema": "{SCHEMA}"')
     place = Place(path, line=lines[0][0])
     try:
-        header = _parse(place, lines[0][1])
+        header = parse_json(place, lines[0][1])
     except InputError as error:
         expected = f'the paper\'s JSON (a list), or JSON Lines with a header first ("schema": "{SCHEMA}")'
         raise InputError(f"{error}; expected {expected}") from error
@@ -236,7 +276,7 @@ def _load_lines(path: Path, data: bytes) -> Environment:
     questions: list[Question] = []
     seen: dict[str, int] = {}
     for number, line in lines[1:]:
-        question = _question(Place(path, line=number), _parse(Place(path, line=number), line), shared)
+        question = _question(Place(path, line=number), parse_json(Place(path, line=number), line), shared)
         if question.id in seen:
             place = Place(path, line=number, question=question.id)
             raise place.error("id", f"was given on line {seen[question.id]} already; ids must differ")
@@ -290,7 +330,8 @@ def _branch_record(branch: Trajectory) -> dict[str, Any]:
     return record
 
 
-def _encode_line(record: dict[str, Any]) -> bytes:
+def encode_line(record: Mapping[str, Any]) -> bytes:
+    """A record as a line of JSON, its line end included; the same record gives the same bytes."""
     try:
         return json.dumps(record, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode() + b"\n"
     except UnicodeEncodeError:  # lone surrogates exist in JSON escapes only

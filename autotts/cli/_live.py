@@ -1,0 +1,86 @@
+"""Options of commands that ask a model server for branches."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
+
+import click
+
+from autotts.cli._common import FiniteRange, option, prompts_option
+
+__all__ = ["connection_options", "wave_connection_options"]
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+MOST_TOKENS = 2**31 - 1
+
+
+def connection_options(command: F) -> F:
+    """Where a model is and how it is asked; the command gets `connection`, all but `full_read` of a `Connection`."""
+    return _connecting(command, 16)
+
+
+def wave_connection_options(command: F) -> F:
+    """The same for commands that play episodes: a wave is one batch, so nothing waits unless that is asked for."""
+    return _connecting(command, None)
+
+
+def _connecting(command: F, most: int | None) -> F:
+
+    @functools.wraps(command)
+    def connecting(
+        *args: Any,
+        base_url: str,
+        model: str,
+        temperature: float,
+        top_p: float | None,
+        max_tokens: int,
+        stop: tuple[str, ...],
+        api: Any,
+        tokenizer: str | None,
+        prompts_folder: str | None,
+        concurrency: int | None,
+        deadline: float,
+        **kwargs: Any,
+    ) -> Any:
+        from autotts.live.connect import Connection, Sampling  # which an agent's models come with
+
+        sampling = Sampling(temperature, top_p, max_tokens, stop)
+        connection = Connection(
+            base_url, model, sampling, api, tokenizer, prompts_folder, deadline=deadline, concurrency=concurrency
+        )
+        return command(*args, connection=connection, **kwargs)
+
+    options = (
+        option("--base-url", required=True, metavar="URL", help="Where the server is, mostly ending in /v1."),
+        option("--model", required=True, metavar="NAME", help="The model's name there."),
+        option("--temperature", type=FiniteRange(0, 10), default=0.7, help="Of branches; probes are greedy."),
+        option(
+            "--top-p", type=FiniteRange(0, 1, min_open=True), default=None, help="Of branches.  [default: server's]"
+        ),
+        option(
+            "--max-tokens", type=click.IntRange(1, MOST_TOKENS), default=32_768, help="At which a branch is cut off."
+        ),
+        option("--stop", multiple=True, metavar="TEXT", help="At which a branch ends; repeatable."),
+        option(
+            "--api",
+            type=click.Choice(["auto", "completions", "chat", "raw"]),
+            default="auto",
+            help="Raw completions where the server tells its chat template, else chat; raw: no chat template.",
+        ),
+        option("--tokenizer", default=None, metavar="FILE", help="tokenizer.json, where the server tells no counts."),
+        prompts_option,
+        option(
+            "--concurrency",
+            type=click.IntRange(1, 4096),
+            default=most,
+            help="Requests at a time." if most else "Requests at a time.  [default: as many as a wave has]",
+        ),
+        option("--deadline", type=FiniteRange(1, 86_400), default=600.0, help="Seconds that a request is tried for."),
+    )
+    wrapped: Any = connecting
+    for decorate in reversed(options):
+        wrapped = decorate(wrapped)
+    return cast(F, wrapped)
