@@ -17,7 +17,8 @@ KAPPA = "kappa_measured"
 
 _HOW = (
     "seconds of a probe asked alone (median of {n}) over seconds a token of a branch generated alone: "
-    "{probe:.4g} s / {token:.4g} s; a probe reads the branch so far anew, unless the server still knows it"
+    "{probe:.4g} s / {token:.4g} s; the answer to one has {said:.1f} tokens in the mean; a probe reads the branch so "
+    "far anew, unless the server still knows it"
 )
 
 
@@ -66,7 +67,9 @@ def measured_kappa(journal: Journal) -> dict[str, str]:
     if not journal.pace or not journal.alone:
         return {}
     seconds = median(journal.alone)
-    how = _HOW.format(n=len(journal.alone), probe=seconds, token=journal.pace)
+    how = _HOW.format(
+        n=len(journal.alone), probe=seconds, token=journal.pace, said=journal.probe_tokens / len(journal.probes)
+    )
     return {KAPPA: f"{seconds / journal.pace:.1f}", f"{KAPPA}_how": how}
 
 
