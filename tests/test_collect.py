@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -16,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pytest_httpserver import HTTPServer
 
 from autotts.agents.prices import Prices
 from autotts.cli import _run
@@ -27,8 +30,10 @@ from autotts.live.model import Asked
 from autotts.live.purse import Purse, most_tokens, priced_name
 from autotts.live.reading import Reader
 from autotts.live.recording import build
-from autotts.replay import Environment, Question, load_environment, load_environments
+from autotts.replay import Environment, Question, load_environment, load_environments, save_environment
+from tests.conftest import SHARED
 from tests.fake_live import FakeModel
+from tests.small import small_environment
 from tests.stub_servers import token_server
 
 QUESTIONS = tuple(Question(f"q{k}", f"Question {k}?", "1", ()) for k in range(3))
@@ -438,3 +443,59 @@ def test_a_full_disk_is_one_sentence_and_loses_nothing(stub: Any, tmp_path: Path
         _, err = process.communicate(timeout=60)
     assert process.returncode == 0, err
     assert written(tmp_path / "e.texts.jsonl") >= kept
+
+
+# ---- what a probe costs, and the page --------------------------------------------------------------------------------
+
+
+def test_a_probe_that_costs_something_is_shown_beside_a_free_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    made = small_environment()
+    save_environment(replace(made, provenance={"kappa_measured": "36.6"}), "e.jsonl")
+    save_environment(made, "unmeasured.jsonl")
+    save_environment(replace(made, provenance={"kappa_measured": "nan"}), "strange.jsonl")
+
+    def rows(*words: str) -> list[dict[str, Any]]:
+        capfd.readouterr()
+        command = ["evaluate", "parallel_probe", "--betas", "0,1", "--seeds", "2", "--env", "e.jsonl", "--json"]
+        assert _run([*command, *words]) == 0
+        found: list[dict[str, Any]] = json.loads(capfd.readouterr().out)
+        return found
+
+    both, free, paid = rows("--kappa-probe", "measured"), rows(), rows("--kappa-probe", "37")
+    assert both == free + paid
+    assert [row["kappa_probe"] for row in both] == [0, 0, 37, 37]
+    assert all(other["tokens"] > row["tokens"] for row, other in zip(free, paid, strict=True))
+    words = ["evaluate", "cmc", "--betas", "0,1", "--seeds", "2", "--kappa-probe"]
+    assert _run([*words, "measured", "--env", "e.jsonl"]) == 0
+    assert "tokens, κ measured" in capfd.readouterr().out
+    for env in ("unmeasured", "strange"):
+        assert _run([*words, "measured", "--env", f"{env}.jsonl"]) == 2
+        assert "says nothing that can be used" in capfd.readouterr().err
+    for wrong in ("-1", "1.5", "x", str(2**31)):
+        assert _run([*words, wrong, "--env", "e.jsonl"]) == 2
+        assert "must be a whole number of tokens, or measured" in capfd.readouterr().err
+
+
+def test_the_collecting_page_runs_as_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stub: Any, httpserver: HTTPServer
+) -> None:
+    text = (Path(__file__).resolve().parents[1] / "docs" / "collecting.md").read_text()
+    questions_file(tmp_path, 6).rename(tmp_path / "questions.jsonl")
+    published = SHARED / "replay"
+    for path in published.rglob("*.json"):
+        httpserver.expect_request(f"/{path.relative_to(published)}").respond_with_data(path.read_bytes())
+    bin_ = Path(sys.executable).parent
+    environment = {**os.environ, "PATH": f"{bin_}:{os.environ['PATH']}", "AUTOTTS_FROM": httpserver.url_for("/")}
+    blocks = [
+        line for block in re.findall(r"<!-- run -->\n```bash\n(.*?)```", text, re.S) for line in block.splitlines()
+    ]
+    assert len(blocks) == 10
+    for line in blocks:
+        if "fetch" in line and not published.is_dir():
+            continue
+        line = line.replace("http://localhost:8000/v1", stub.url).replace("Qwen/Qwen3-8B", "stub")
+        done = subprocess.run(line, shell=True, cwd=tmp_path, capture_output=True, text=True, env=environment)
+        assert done.returncode == 0 and done.stdout, f"{line}\n{done.stdout}\n{done.stderr}"

@@ -23,6 +23,7 @@ from autotts.replay import (
     save_environment,
     summarize,
 )
+from autotts.replay.environment import KAPPA_MEASURED
 
 __all__ = ["env"]
 
@@ -124,6 +125,7 @@ def _show(summary: Mapping[str, Any]) -> None:
     rows: list[tuple[str, str]] = [
         ("questions", f"{summary['questions']} with {each} branches each, {summary['branches']:,} in all"),
         ("interval", f"{summary['interval']} tokens, a probe costs {summary['kappa_probe']}, at most {n} branches"),
+        *[("a probe was measured", f"{k} tokens") for k in [summary["provenance"].get(KAPPA_MEASURED)] if k],
         ("equivalence", summary["equivalence"]),
         ("depths (intervals)", _line(summary["depths"], "{:.0f}")),
         ("tokens", _line(summary["tokens"], "{:,.0f}")),
