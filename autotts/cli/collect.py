@@ -15,10 +15,9 @@ import click
 from autotts.cli._common import FiniteRange, console, option
 from autotts.cli._file import masked
 from autotts.cli._live import MOST_TOKENS, connection_options
+from autotts.cli.shaping import output_path
 from autotts.errors import InputError
-from autotts.files import must_be_free
 from autotts.replay import Environment, get_equivalence, save_environment
-from autotts.replay.formats import TEXTS
 from autotts.replay.questions import read_questions
 
 if TYPE_CHECKING:
@@ -28,8 +27,6 @@ if TYPE_CHECKING:
     from autotts.live.purse import Purse
 
 __all__ = ["collect"]
-
-_SUFFIXES = (".jsonl", ".jsonl.gz")
 
 
 @click.command()
@@ -78,11 +75,7 @@ def collect(
     from autotts.live.recording import build
     from autotts.ui.collecting import collecting
 
-    path = Path(output)
-    if not path.name.endswith(_SUFFIXES) or path.name.endswith(TEXTS) or path.name in _SUFFIXES:
-        raise InputError(f"-o {output}: must be a file that ends in {' or '.join(_SUFFIXES)}")
-    if not force:
-        must_be_free(path)
+    path = output_path(output, force)
     asked = read_questions(Path(questions))
     sampling = connection.sampling
     plan = Plan(

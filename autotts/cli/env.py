@@ -1,4 +1,4 @@
-"""`autotts env`: import and inspect replay environments."""
+"""`autotts env`: import and inspect replay environments; other commands are in collect.py and shaping.py."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from rich.table import Table
 
 from autotts.cli._common import console, equivalence_option, json_option, option, print_json
 from autotts.cli.collect import collect
+from autotts.cli.shaping import SUFFIXES, fetch, in_folder, merge, split, validate
 from autotts.errors import InputError
 from autotts.replay import (
     Environment,
@@ -22,10 +23,9 @@ from autotts.replay import (
     save_environment,
     summarize,
 )
+from autotts.replay.environment import KAPPA_MEASURED
 
 __all__ = ["env"]
-
-_SUFFIXES = (".jsonl", ".jsonl.gz")
 
 MOST_TOKENS = 2**31 - 1
 """What a file may say: more would be written, but not read again."""
@@ -33,10 +33,11 @@ MOST_TOKENS = 2**31 - 1
 
 @click.group()
 def env() -> None:
-    """Recorded reasoning branches: import them, look into them."""
+    """Recorded reasoning branches: record, import and fetch them, look into them, put them together, part them."""
 
 
-env.add_command(collect)
+for _command in (collect, fetch, merge, split, validate):
+    env.add_command(_command)
 
 
 @env.command("import")
@@ -84,16 +85,13 @@ def import_(
 
 
 def _target(destination: Path, environment: Environment, n: int) -> Path:
-    if destination.name.endswith(_SUFFIXES):
+    if destination.name.endswith(SUFFIXES):
         if n > 1:
             raise InputError(f"{destination}: is one file for {n} environments; give a folder")
         return destination
     if destination.suffix in (".json", ".gz", ".txt"):
-        raise InputError(f"{destination}: must end in {' or '.join(_SUFFIXES)}, or be a folder")
-    names = [part.replace("/", "_") for part in (environment.model, environment.dataset)]
-    if any(name in (".", "..") for name in names):
-        raise InputError(f"{environment.name}: cannot be a file name; give DST as a file")
-    return destination / names[0] / f"{names[1]}.jsonl.gz"
+        raise InputError(f"{destination}: must end in {' or '.join(SUFFIXES)}, or be a folder")
+    return in_folder(destination, environment)
 
 
 @env.command()
@@ -127,6 +125,7 @@ def _show(summary: Mapping[str, Any]) -> None:
     rows: list[tuple[str, str]] = [
         ("questions", f"{summary['questions']} with {each} branches each, {summary['branches']:,} in all"),
         ("interval", f"{summary['interval']} tokens, a probe costs {summary['kappa_probe']}, at most {n} branches"),
+        *[("a probe was measured", f"{k} tokens") for k in [summary["provenance"].get(KAPPA_MEASURED)] if k],
         ("equivalence", summary["equivalence"]),
         ("depths (intervals)", _line(summary["depths"], "{:.0f}")),
         ("tokens", _line(summary["tokens"], "{:,.0f}")),

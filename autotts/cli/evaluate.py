@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import click
@@ -22,7 +24,7 @@ from autotts.cli._common import (
     workers_option,
 )
 from autotts.cli.programs import find_program
-from autotts.errors import ProgramError
+from autotts.errors import InputError, ProgramError
 from autotts.evaluation import (
     Curve,
     Evaluator,
@@ -32,6 +34,10 @@ from autotts.evaluation import (
     parse_betas,
     parse_overrides,
 )
+from autotts.replay import Environment
+from autotts.replay.environment import KAPPA_MEASURED
+
+MOST_KAPPA = 2**31 - 1
 
 
 @click.command()
@@ -41,6 +47,12 @@ from autotts.evaluation import (
 @option("--seeds", type=click.IntRange(1, MOST_SEEDS), default=100, help="Episodes a question: seeds 0 … N − 1.")
 @option("--set", "overrides", multiple=True, metavar="KNOB=VALUE", help="Replace a knob at every β; repeatable.")
 @equivalence_option
+@option(
+    "--kappa-probe",
+    default=None,
+    metavar="N|measured",
+    help="Tokens that a probe costs; measured: 0, and beside it what it cost the server.  [default: as the file says]",
+)
 @option("--confirm", is_flag=True, help="Host episodes: slower, nothing unrevealed within the program's reach.")
 @workers_option
 @sandbox_options
@@ -55,6 +67,7 @@ def evaluate(
     seeds: int,
     overrides: tuple[str, ...],
     equivalence: str | None,
+    kappa_probe: str | None,
     confirm: bool,
     workers: int,
     isolating: dict[str, Any],
@@ -64,25 +77,83 @@ def evaluate(
     """Run PROGRAM (a shipped name, a file, file.py:Class, or an archive id) in the sandbox and score it."""
     found = find_program(program, archive)
     protocol = Protocol(parse_betas(betas), tuple(range(seeds)), parse_overrides(overrides))
-    environments = load_all(env_patterns, equivalence)
     source = "confirm" if confirm else "screen"
-    with Evaluator(environments, workers, **isolating) as evaluator:
-        isolation = evaluator.isolation
-        try:
-            results = evaluator.confirmed(found, protocol) if confirm else evaluator.run(found, protocol)
-        except ProgramError as error:
-            if as_json:
-                print_json(failed_rows(found, environments, protocol, source, isolation, error))
-            raise
-    curve = Curve.of(environments, protocol.betas, results)
-    rows = curve.rows(found, environments, protocol, results, source, isolation)
+    tables: list[list[dict[str, Any]]] = []
+    for environments in _at_kappas(load_all(env_patterns, equivalence), kappa_probe):
+        with Evaluator(environments, workers, **isolating) as evaluator:
+            isolation = evaluator.isolation
+            try:
+                results = evaluator.confirmed(found, protocol) if confirm else evaluator.run(found, protocol)
+            except ProgramError as error:
+                if as_json:
+                    print_json(failed_rows(found, environments, protocol, source, isolation, error))
+                raise
+        curve = Curve.of(environments, protocol.betas, results)
+        tables.append(curve.rows(found, environments, protocol, results, source, isolation))
     if as_json:
-        print_json(rows)
+        print_json([row for rows in tables for row in rows])
         return 0
-    print_rows(rows, isolation)
+    if len(tables) == 1:
+        print_rows(tables[0], isolation)
+    else:
+        _print_beside(*tables)
     for low, high in falling_pairs(protocol.betas, list(curve.mean()[1])):
         console().print(f"note: mean tokens fall between β = {low:g} and β = {high:g}; more β should spend more")
     return 0
+
+
+def _at_kappas(environments: list[Environment], kappa: str | None) -> list[list[Environment]]:
+    """The environments at each cost of a probe that is to be reported."""
+    if kappa is None:
+        return [environments]
+    if kappa == "measured":
+        return [_at(environments, [0] * len(environments)), _at(environments, list(map(_measured, environments)))]
+    if not kappa.isdecimal() or int(kappa) > MOST_KAPPA:
+        raise InputError(f"--kappa-probe {kappa}: must be a whole number of tokens, or measured")
+    return [_at(environments, [int(kappa)] * len(environments))]
+
+
+def _at(environments: Sequence[Environment], kappas: Sequence[int]) -> list[Environment]:
+    return [replace(environment, kappa_probe=k) for environment, k in zip(environments, kappas, strict=True)]
+
+
+def _measured(environment: Environment) -> int:
+    """What a probe cost where it was recorded, in whole tokens."""
+    text = environment.provenance.get(KAPPA_MEASURED)
+    try:
+        value = float(text) if text is not None else math.nan
+    except ValueError:
+        value = math.nan
+    if not 0 <= value <= MOST_KAPPA:
+        raise InputError(
+            f"--kappa-probe measured: {environment.name} says nothing that can be used of what a probe cost "
+            f"(provenance {KAPPA_MEASURED!r}); give a number"
+        )
+    return round(value)
+
+
+def _print_beside(free: list[dict[str, Any]], paid: list[dict[str, Any]]) -> None:
+    """Rows of one program with free probes, and beside them with probes that cost what they were measured to."""
+    head = free[0]
+    table = Table(
+        title=f"{head['program']}: {head['n_seeds']} seeds × {head['n_questions']} questions, {head['source']}"
+    )
+    table.add_column("environment")
+    for name in ("β", "accuracy %", "tokens, κ = 0", "κ measured", "accuracy %", "tokens, κ measured", "more"):
+        table.add_column(name, justify="right")
+    for row, other in zip(free, paid, strict=True):
+        table.add_row(
+            row["environment"],
+            f"{row['beta']:g}",
+            f"{row['accuracy']:.2f}",
+            f"{row['tokens']:,.0f}",
+            f"{other['kappa_probe']:,}",
+            f"{other['accuracy']:.2f}",
+            f"{other['tokens']:,.0f}",
+            f"{other['tokens'] / row['tokens'] - 1:+.1%}" if row["tokens"] else "–",
+            end_section=row["beta"] == free[-1]["beta"],
+        )
+    console().print(table)
 
 
 def print_rows(rows: list[dict[str, Any]], isolation: str) -> None:

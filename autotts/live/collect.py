@@ -26,6 +26,10 @@ ALONE = 8
 """Probes that are kept for the end and asked one by one, to tell what a probe costs."""
 
 
+PACED = 256
+"""Tokens of a branch alone, at least (or its end): a few come together in one packet, and tell nothing."""
+
+
 @dataclass(frozen=True)
 class Plan:
     """What is recorded.
@@ -141,7 +145,7 @@ class _Collector:
                     self._plan_probes(question, branch)
                 else:
                     self._branches.append((question, branch))
-        # While the first branch comes to its first Δ tokens nothing else is asked: so long does a token take alone.
+        # While the first branch comes to its first tokens nothing else is asked: so long does a token take alone.
         if journal.pace is not None or not self._branches or not self._plan.probing:
             self._paced.set()
         self._tell()
@@ -238,7 +242,7 @@ class _Collector:
                     continue
                 now = time.monotonic()
                 began = began or (now, growth.total)
-                if growth.total >= self._plan.interval or piece.ended:
+                if growth.total >= PACED or piece.ended:
                     if growth.total > began[1] and now > began[0]:
                         self._journal.add_pace((now - began[0]) / (growth.total - began[1]))
                     self._paced.set()

@@ -96,6 +96,7 @@ class Journal:
         probes: by question, branch and depth.
         pace: seconds a token of a branch that was generated alone, None where it was not measured.
         alone: seconds of probes that were asked alone.
+        probe_tokens: of all answers to probes.
         usage: (tokens in at most, tokens out) of every request.
 
     Raises:
@@ -109,6 +110,7 @@ class Journal:
         self.probes: dict[tuple[str, int, int], Probed] = {}
         self.pace: float | None = None
         self.alone: list[float] = []
+        self.probe_tokens = 0
         self.usage: list[tuple[int, int]] = []
         self._texts: dict[str, str] = {}
         self._places: dict[tuple[str, int], tuple[int, int]] = {}
@@ -306,6 +308,7 @@ class Journal:
             if "depth" in row:
                 cue = self._shared.setdefault(row["cue"], row["cue"])
                 self.probes[(*where, row["depth"])] = Probed(cue, row["text"], row["logprob"])
+                self.probe_tokens += row["tokens"]
                 self.alone += [row["seconds"]] * row["alone"]
             else:
                 self._places[where] = (start, length)

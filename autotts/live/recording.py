@@ -9,15 +9,14 @@ from autotts.live.journal import Journal
 from autotts.live.model import Said
 from autotts.live.reading import Reader
 from autotts.replay import Environment, Question, Trajectory
+from autotts.replay.environment import KAPPA_MEASURED
 
-__all__ = ["KAPPA", "build", "measured_kappa"]
-
-KAPPA = "kappa_measured"
-"""Of an environment's provenance: tokens that could be generated in the time that a probe takes."""
+__all__ = ["build", "measured_kappa"]
 
 _HOW = (
     "seconds of a probe asked alone (median of {n}) over seconds a token of a branch generated alone: "
-    "{probe:.4g} s / {token:.4g} s; a probe reads the branch so far anew, unless the server still knows it"
+    "{probe:.4g} s / {token:.4g} s; the answer to one has {said:.1f} tokens in the mean; a probe reads the branch so "
+    "far anew, unless the server still knows it"
 )
 
 
@@ -62,12 +61,14 @@ def build(
 
 
 def measured_kappa(journal: Journal) -> dict[str, str]:
-    """What a probe was measured to cost, and how; {} where it was not."""
+    """What a probe was measured to cost, in the tokens that could be generated meanwhile, and how; {} if it was not."""
     if not journal.pace or not journal.alone:
         return {}
     seconds = median(journal.alone)
-    how = _HOW.format(n=len(journal.alone), probe=seconds, token=journal.pace)
-    return {KAPPA: f"{seconds / journal.pace:.1f}", f"{KAPPA}_how": how}
+    how = _HOW.format(
+        n=len(journal.alone), probe=seconds, token=journal.pace, said=journal.probe_tokens / len(journal.probes)
+    )
+    return {KAPPA_MEASURED: f"{seconds / journal.pace:.1f}", f"{KAPPA_MEASURED}_how": how}
 
 
 def _trajectory(journal: Journal, question: str, number: int, probing: bool, reader: Reader) -> Trajectory:

@@ -11,10 +11,14 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
-__all__ = ["UNPARSED", "Environment", "Question", "Trajectory"]
+__all__ = ["KAPPA_MEASURED", "UNPARSED", "Environment", "Question", "Trajectory"]
 
 UNPARSED = "ERR"
 """Marks an interval (or a final answer) in which no answer could be parsed."""
+
+
+KAPPA_MEASURED = "kappa_measured"
+"""In a provenance: what a probe was measured to cost on the recorded server, in tokens."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,7 +32,7 @@ def read_questions(path: Path) -> tuple[Question, ...]:
         place.require(entry, "question", "answer")
         text = text_of(place, "question", entry["question"])
         identity = question_id(text) if entry.get("id") is None else text_of(place, "id", entry["id"])
-        for field, seen, key in (("id", ids, identity), ("question", texts, question_id(text))):
+        for field, seen, key in (("question", texts, question_id(text)), ("id", ids, identity)):
             if key in seen:
                 raise place.error(field, f"was given on line {seen[key]} already; ask each question once")
             seen[key] = number
