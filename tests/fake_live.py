@@ -30,17 +30,19 @@ class FakeModel:
     async def ask(self, question: str) -> Asked:
         return Asked(question)
 
-    async def branch(self, asked: Asked, seed: int) -> AsyncIterator[Piece]:
+    async def branch(self, asked: Asked, seed: int, prefix: str = "", spent: int = 0) -> AsyncIterator[Piece]:
         self.asked.append((asked.question, seed))
         draw = random.Random(f"{asked.question}/{seed}")
         total = draw.randint(self.least, self.most)
         self.open += 1
         try:
             for k in range(1, total + 1):
-                await asyncio.sleep(self.seconds)
+                if k > spent:
+                    await asyncio.sleep(self.seconds)
                 text = f"{seed}.{k} " if k < total else f"\\boxed{{{draw.randrange(self.answers)}}}"
                 token = Token(text, math.log(draw.uniform(0.2, 1.0)), draw.random())
-                yield Piece(text, k, (token,), ended=k == total)
+                if k > spent:
+                    yield Piece(text, k, (token,), ended=k == total)
         finally:
             self.open -= 1
 

@@ -88,8 +88,8 @@ class Failing(FakeModel):
         super().__init__()
         self.after = after
 
-    async def branch(self, asked: Asked, seed: int) -> AsyncIterator[Piece]:
-        async for piece in super().branch(asked, seed):
+    async def branch(self, asked: Asked, seed: int, prefix: str = "", spent: int = 0) -> AsyncIterator[Piece]:
+        async for piece in super().branch(asked, seed, prefix, spent):
             self.after -= 1
             if self.after < 0:
                 raise ServerError("it broke off")
@@ -122,9 +122,9 @@ def test_after_a_failure_nothing_that_was_written_is_asked_again(after: int, tmp
 class Shaky(FakeModel):
     """Every branch breaks off once, after some tokens."""
 
-    async def branch(self, asked: Asked, seed: int) -> AsyncIterator[Piece]:
+    async def branch(self, asked: Asked, seed: int, prefix: str = "", spent: int = 0) -> AsyncIterator[Piece]:
         again = (asked.question, seed) in self.asked
-        async for piece in super().branch(asked, seed):
+        async for piece in super().branch(asked, seed, prefix, spent):
             if piece.total == 10 and not again:
                 raise ServerError("it broke off")
             yield piece

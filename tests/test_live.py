@@ -5,14 +5,16 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import AsyncIterator, Callable
+from functools import partial
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from autotts.errors import ServerError
-from autotts.live import source as source_module
+from autotts.live import branch as branch_module
 from autotts.live.branch import LiveBranch
 from autotts.live.growth import Piece, Token
 from autotts.live.model import Asked, Said
@@ -47,10 +49,11 @@ class Recorded:
     async def ask(self, question: str) -> Asked:
         return Asked(question)
 
-    async def branch(self, asked: Asked, seed: int) -> AsyncIterator[Piece]:
+    async def branch(self, asked: Asked, seed: int, prefix: str = "", spent: int = 0) -> AsyncIterator[Piece]:
         self.open += 1
         try:
-            k, total = 0, self.totals[seed]
+            k, total = spent, self.totals[seed]
+            assert len(prefix.split()) == spent
             while True:
                 if self.pieces.random() < 0.3:
                     await asyncio.sleep(0)
@@ -121,10 +124,17 @@ def play(
 
 
 @settings(deadline=None)
-@given(recordings(), st.integers(0, 999), st.sampled_from([0, 3]), st.sampled_from([None, 0, 4]))
+@given(
+    recordings(),
+    st.integers(0, 999),
+    st.sampled_from([0, 3]),
+    st.sampled_from([None, 0, 4]),
+    st.sampled_from([0.0, 2.0]),
+)
 def test_live_and_replay_agree_action_by_action(
-    recording: tuple[list[list[str]], list[int]], seed: int, kappa: int, ahead: int | None
+    recording: tuple[list[list[str]], list[int]], seed: int, kappa: int, ahead: int | None, held: float
 ) -> None:
+    """Also where every stream that is ahead is closed, and opened again when more is paid for."""
     answers, totals = recording
     recorded = TableSource(table(answers, totals), seed, DELTA, 64)
     model = Recorded(answers, totals, random.Random(seed))
@@ -134,7 +144,8 @@ def test_live_and_replay_agree_action_by_action(
         return [act(episode, choose) for _ in range(12)] + [episode._log]
 
     order = branch_order(seed, len(totals))
-    seen, live = play(model, walk, limit=len(totals), kappa=kappa, seeds=lambda branch: order[branch], ahead=ahead)
+    with patch.object(branch_module, "HELD", held):
+        seen, live = play(model, walk, limit=len(totals), kappa=kappa, seeds=lambda branch: order[branch], ahead=ahead)
     assert seen == walk(recorded)
     assert (live.meter.tokens, live.meter.sequential_tokens) == seen[-2][3:5]
     assert model.probes == live.meter.probes <= sum(map(len, answers))
@@ -175,6 +186,25 @@ def test_reading_ahead_is_bounded_and_a_prune_closes_the_stream() -> None:
         assert live.generated == 4 * DELTA + 21
 
     play(model, use, ahead=7)
+
+
+def test_a_stream_that_is_held_for_long_is_closed_and_goes_on_from_its_text() -> None:
+    model = FakeModel(least=100, most=100)
+
+    def use(live: LiveSource) -> str:
+        live.open(0, 2)
+        settled(live)
+        assert model.open == 0
+        assert live.generated == 2 * (DELTA + 7)
+        live.finish([0])
+        assert live.generated == 100 + DELTA + 7
+        return live.branches[0].growth.text
+
+    with patch.object(branch_module, "HELD", 0.0):
+        text, _ = play(model, use, ahead=7)
+    assert text.startswith("0.1 0.2 ")
+    assert text.split()[:-1] == [f"0.{k}" for k in range(1, 100)]
+    assert model.asked == [("q", 0), ("q", 1), ("q", 0)]
 
 
 def settled(live: LiveSource) -> None:
@@ -247,8 +277,8 @@ def test_signals_have_the_names_of_recordings() -> None:
 class Failing(FakeModel):
     """Breaks off within branch 1."""
 
-    async def branch(self, asked: Asked, seed: int) -> AsyncIterator[Piece]:
-        async for piece in super().branch(asked, seed):
+    async def branch(self, asked: Asked, seed: int, prefix: str = "", spent: int = 0) -> AsyncIterator[Piece]:
+        async for piece in super().branch(asked, seed, prefix, spent):
             if seed == 1 and piece.total > 15:
                 raise ServerError("the connection broke")
             yield piece
@@ -270,14 +300,14 @@ def test_a_stream_that_breaks_off_is_told_when_it_is_needed_and_only_then() -> N
 
 def test_branches_that_are_held_back_make_room_for_those_that_wait(monkeypatch: pytest.MonkeyPatch) -> None:
     """As many branches as there are places: those of the first wave would keep them for ever."""
-    monkeypatch.setattr(source_module, "PATIENCE", 0.01)
+    monkeypatch.setattr(branch_module, "HELD", 0.01)
 
     class Narrow(FakeModel):
         places = asyncio.Semaphore(2)
 
-        async def branch(self, asked: Asked, seed: int) -> AsyncIterator[Piece]:
+        async def branch(self, asked: Asked, seed: int, prefix: str = "", spent: int = 0) -> AsyncIterator[Piece]:
             async with self.places:
-                async for piece in super().branch(asked, seed):
+                async for piece in super().branch(asked, seed, prefix, spent):
                     yield piece
 
         async def probe(self, asked: Asked, prefix: str) -> Said:
@@ -323,7 +353,7 @@ def test_a_branch_is_closed_when_nobody_reads_it() -> None:
     model = FakeModel(least=500, most=500)
 
     async def main() -> None:
-        branch = LiveBranch(model.branch(Asked("q"), 0), DELTA, 3)
+        branch = LiveBranch(partial(model.branch, Asked("q"), 0), DELTA, 3)
         await branch.reach(1)
         assert model.open == 1
         await branch.close()

@@ -84,7 +84,7 @@ class Replayed:
     async def ask(self, question: str) -> Asked:
         return Asked(question)
 
-    async def branch(self, asked: Asked, seed: int) -> AsyncIterator[Piece]:
+    async def branch(self, asked: Asked, seed: int, prefix: str = "", spent: int = 0) -> AsyncIterator[Piece]:
         branch = self.question.branches[seed]
         self.open += 1
         try:

@@ -14,19 +14,12 @@ from autotts.live.model import Asked, LiveModel, Said
 from autotts.replay import UNPARSED
 from autotts.replay.source import UNPARSED_ID, Paid
 
-__all__ = ["PATIENCE", "SIGNALS", "LiveSource", "Look", "Meter", "Over", "Reader", "Step", "Watch"]
+__all__ = ["SIGNALS", "LiveSource", "Look", "Meter", "Over", "Reader", "Step", "Watch"]
 
 T = TypeVar("T")
 
 SIGNALS = ("entropy", "logprob", "probe_logprob")
 """Signals that a server may give, by the names that recordings have them under."""
-
-PATIENCE = 5.0
-"""Seconds that a request waits for its turn before branches that are held back are let go.
-
-A stream that is held back keeps its place among the requests that may be under way at a time. Where all places are kept
-like that, what waits for one would wait for ever.
-"""
 
 _TO_THE_END = float("inf")
 
@@ -211,9 +204,11 @@ class LiveSource:
     # ---- what others ask, on the event loop --------------------------------------------------------------------
 
     def end(self, why: str) -> None:
-        """End the episode from outside: what it waits for, and what it asks for next, raises `Over`."""
+        """End the episode from outside, and all streams: what it waits for, and asks for next, raises `Over`."""
         if self._over is None:
             self._over = Over(why)
+            for branch in self.branches:
+                branch.cancel()
             if self._asking is not None:
                 self._asking.cancel()
 
@@ -256,7 +251,7 @@ class LiveSource:
         for i in wave:
             self._count(i)
         works = [branches[i].reach(depth) for i, depth in self._wave.items()]
-        await self._together(works, lambda: not all(branches[i].begun for i in wave))
+        await _together(works)
         for i, depth in self._wave.items():
             growth = branches[i].growth
             self.depths[i] = int(min(depth, growth.depth))
@@ -272,8 +267,8 @@ class LiveSource:
 
     def _open(self, wave: Sequence[int]) -> None:
         for i in wave:
-            pieces = self._model.branch(self._asked, self._seeds(i))
-            self.branches.append(LiveBranch(pieces, self._interval, self._ahead, partial(self._grown, i)))
+            opens = partial(self._model.branch, self._asked, self._seeds(i))
+            self.branches.append(LiveBranch(opens, self._interval, self._ahead, partial(self._grown, i)))
             self.depths.append(0)
             self.looks.append([])
             self._paid.append(0)
@@ -296,28 +291,6 @@ class LiveSource:
     def _afford(self, tokens: int) -> None:
         if self._most is not None and self.meter.tokens + tokens > self._most:
             self.end("tokens")
-
-    async def _together(self, works: Sequence[Coroutine[Any, Any, T]], starves: Callable[[], bool]) -> list[T]:
-        """Do all at the same time; the first failure ends the others."""
-        tasks = [asyncio.ensure_future(work) for work in works]
-        try:
-            left = set(tasks)
-            while left:
-                done, left = await asyncio.wait(left, timeout=PATIENCE, return_when=asyncio.FIRST_EXCEPTION)
-                for task in done:
-                    task.result()
-                if left and starves():
-                    self._let_go(True)
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-            self._let_go(False)
-        return [task.result() for task in tasks]
-
-    def _let_go(self, loose: bool) -> None:
-        for branch in self.branches:
-            branch.let_go(loose)
 
     def _drop(self, i: int, wave: int) -> None:
         self.branches[i].cancel()
@@ -349,7 +322,7 @@ class LiveSource:
             if not ended:
                 running.append(len(found) - 1)
         probes = [self._model.probe(self._asked, found[k][0]) for k in running]
-        for k, said in zip(running, await self._together(probes, lambda: True), strict=True):
+        for k, said in zip(running, await _together(probes), strict=True):
             found[k] = "", said
             self.meter.probe_tokens += said.tokens
             self.meter.prompt_tokens += said.prompt_tokens or 0
@@ -377,3 +350,14 @@ class LiveSource:
                     what, wave or self._waves, i, self.depths[i], growth.total, answer, self.meter.tokens + self._spent
                 )
             )
+
+
+async def _together(works: Sequence[Coroutine[Any, Any, T]]) -> list[T]:
+    """Do all at the same time; the first failure ends the others."""
+    tasks = [asyncio.ensure_future(work) for work in works]
+    try:
+        return await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
