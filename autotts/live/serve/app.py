@@ -66,9 +66,6 @@ def make_app(service: Service) -> Starlette:
         why = await service.ready()
         return JSONResponse({"status": "not ready", "why": why} if why else {"status": "ok"}, 503 if why else 200)
 
-    async def failed(_: Request, error: Exception) -> Response:
-        return respond(service.unforeseen(error))
-
     return Starlette(
         routes=[
             Route("/v1/chat/completions", _Chat(service), methods=["POST"]),
@@ -78,13 +75,17 @@ def make_app(service: Service) -> Starlette:
             Route("/healthz", healthz),
             Route("/readyz", readyz),
         ],
-        exception_handlers={HTTPException: _elsewhere, ApiError: _refusal, Exception: failed},
+        exception_handlers={HTTPException: _elsewhere, ApiError: _refusal, Exception: _failed},
     )
 
 
 async def _refusal(_: Request, error: Exception) -> Response:
     assert isinstance(error, ApiError)
     return respond(error)
+
+
+async def _failed(_: Request, __: Exception) -> Response:
+    return respond(ApiError(500, "the server failed; its log says why", "server_error"))  # which uvicorn writes
 
 
 async def _elsewhere(request: Request, error: Exception) -> Response:
@@ -101,7 +102,7 @@ def _admit(service: Service, request: Request) -> None:
     given = request.headers.get("authorization", "")
     scheme, _, said = given.partition(" ")
     # In constant time, so that a guess does not tell how much of it is right.
-    right = hmac.compare_digest(said.strip().encode("utf-8", "surrogateescape"), key.encode())
+    right = hmac.compare_digest(said.strip().encode("latin-1"), key.encode())
     if scheme.lower() != "bearer" or not right:
         text = "the API key is missing or wrong; send it as Authorization: Bearer KEY"
         raise ApiError(401, text, code="invalid_api_key")

@@ -17,9 +17,9 @@ from autotts.errors import InputError
 from autotts.live.serve.app import make_app
 from autotts.live.serve.service import Service
 
-__all__ = ["is_loopback", "listening", "serve", "url_of"]
+__all__ = ["is_loopback", "listening", "serve", "serve_until_told", "url_of"]
 
-_ENDING = {signal.SIGTERM: 0, signal.SIGINT: 130}
+_ENDING: dict[int, int] = {signal.SIGTERM: 0, signal.SIGINT: 130}
 """Signals that end the server, and the exit code then."""
 
 
@@ -65,13 +65,16 @@ def url_of(listener: socket.socket) -> str:
     return f"http://{f'[{host}]' if ':' in host else host}:{port}/v1"
 
 
-async def serve(service: Service, listener: socket.socket) -> int:
-    """Serve until a signal says to end; requests that are there are finished first, a second signal ends them.
+async def serve(service: Service, listener: socket.socket, ending: asyncio.Event, hurry: asyncio.Event) -> None:
+    """Serve until somebody says to end; requests that are there are finished first.
 
-    Returns:
-        The exit code: 0 after SIGTERM, 130 after SIGINT.
+    Args:
+        service, listener: what is served, and where.
+        ending: set to end.
+        hurry: set to end the requests that still run.
     """
     _many_files()
+    logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
     config = uvicorn.Config(
         make_app(service),
         access_log=False,
@@ -82,31 +85,39 @@ async def serve(service: Service, listener: socket.socket) -> int:
         timeout_graceful_shutdown=5,
         server_header=False,
     )
-    logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
     server = _Server(config)
-    told: list[signal.Signals] = []
+    running = asyncio.create_task(server.serve(sockets=[listener]))
+    waiting = asyncio.create_task(ending.wait())
+    await asyncio.wait({running, waiting}, return_when=asyncio.FIRST_COMPLETED)
+    waiting.cancel()
+    await service.drain(hurry)
+    server.should_exit = True
+    await running
+
+
+async def serve_until_told(service: Service, listener: socket.socket) -> int:
+    """Serve until a signal says to end; a second one ends the requests that still run.
+
+    Returns:
+        The exit code: 0 after SIGTERM, 130 after SIGINT.
+    """
+    told: list[int] = []
     ending, hurry = asyncio.Event(), asyncio.Event()
 
-    def told_to_end(which: signal.Signals) -> None:
+    def told_to_end(which: int) -> None:
         (hurry if told else ending).set()
         told.append(which)
+        service.log.say("ending", f"ending: {service.gate.running} requests run, {service.gate.queued} wait")
 
     loop = asyncio.get_running_loop()
     for which in _ENDING:
         loop.add_signal_handler(which, told_to_end, which)
     try:
-        running = asyncio.create_task(server.serve(sockets=[listener]))
-        waiting = asyncio.create_task(ending.wait())
-        await asyncio.wait({running, waiting}, return_when=asyncio.FIRST_COMPLETED)
-        waiting.cancel()
-        service.log.say("draining", f"ending: {service.gate.running} requests run, {service.gate.queued} wait")
-        await service.drain(hurry)
-        server.should_exit = True
-        await running
+        await serve(service, listener, ending, hurry)
     finally:
         for which in _ENDING:
             loop.remove_signal_handler(which)
-    return _ENDING[told[0]] if told else 1
+    return _ENDING[told[0]]
 
 
 def _many_files() -> None:
