@@ -13,11 +13,11 @@ from typing import Any
 
 from autotts.agents.models import Busy, TooLong
 from autotts.errors import Crashed, InputError, SandboxError, ServerError
-from autotts.live.serve.answerer import Answered
 from autotts.live.serve.log import AccessLog
 from autotts.live.serve.run import listening, serve, serve_until_told, url_of
 from autotts.live.serve.schema import Terms
 from autotts.live.serve.service import Service, Settings
+from autotts.live.solution import Solution
 
 
 def _busy() -> Exception:
@@ -50,10 +50,10 @@ class Stub:
         question: str,
         beta: float,
         seed: int = 0,
-        watch: Any = None,
+        *,
         most_tokens: int | None = None,
         most_seconds: float | None = None,
-    ) -> Answered:
+    ) -> Solution:
         said = dict(word.split("=") for word in question.split() if "=" in word)
         self.asked.append(
             {"question": question, "beta": beta, "seed": seed, "tokens": most_tokens, "seconds": most_seconds}
@@ -71,9 +71,10 @@ class Stub:
         answer = None if "none" in said else question.split()[0]
         text = "" if answer is None else f"Thinking of {question} …\n\n\\boxed{{{answer}}}"
         votes = {} if answer is None else {answer: 3, "other": 1}
-        return Answered(
-            answer, text, votes, 0.75 if votes else None, tokens, tokens // 2, tokens + 50, 24, 90, 4, 4, 0.5,
-            "tokens" if cut else "",
+        return Solution(
+            answer, text, votes, 0.75 if votes else None, tokens, tokens // 2, generated=tokens + 50, probes=4,
+            probe_tokens=24, prompt_tokens=90, branches=4, finished=4, pruned=0, depths=(1,) * 4, seconds=0.5,
+            stopped="tokens" if cut else "", beta=beta, knobs={},
         )  # fmt: skip
 
 

@@ -376,7 +376,7 @@ class Process:
 
     def __init__(self, *settings: str) -> None:
         words = [sys.executable, "-m", "tests.serving", *settings]
-        self.said = tempfile.TemporaryFile("w+")
+        self.said = tempfile.TemporaryFile("w+")  # noqa: SIM115 (a pipe that nobody reads would fill)
         self.popen = subprocess.Popen(words, cwd=ROOT, stdout=subprocess.PIPE, stderr=self.said, text=True)
         assert self.popen.stdout
         self.url = self.popen.stdout.readline().strip()

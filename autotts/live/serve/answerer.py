@@ -2,44 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
-__all__ = ["Answered", "Answerer"]
+from autotts.live.solution import Solution
 
-
-@dataclass(frozen=True)
-class Answered:
-    """What came of a question."""
-
-    answer: str | None
-    text: str
-    votes: Mapping[str, int]
-    confidence: float | None
-    tokens: int
-    sequential_tokens: int
-    generated: int
-    probe_tokens: int
-    prompt_tokens: int
-    probes: int
-    branches: int
-    seconds: float
-    stopped: str = ""
+__all__ = ["Answerer"]
 
 
 class Answerer(Protocol):
-    """Answers questions, many at a time; a task that is cancelled leaves nothing behind."""
+    """Answers questions, many at a time; a task that is cancelled leaves nothing behind. See `Solver`."""
 
     async def solve(
         self,
         question: str,
         beta: float,
         seed: int = 0,
-        watch: Any = None,
+        *,
         most_tokens: int | None = None,
         most_seconds: float | None = None,
-    ) -> Answered:
+    ) -> Solution:
         """The answer to a question.
 
         Raises:

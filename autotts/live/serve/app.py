@@ -15,13 +15,13 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from autotts.live.serve.answerer import Answered
 from autotts.live.serve.failures import ApiError, respond
 from autotts.live.serve.log import Entry
 from autotts.live.serve.metrics import CONTENT_TYPE_LATEST
 from autotts.live.serve.replies import THINKING, Reply, failed_event
 from autotts.live.serve.schema import Ask, read
 from autotts.live.serve.service import Service
+from autotts.live.solution import Solution
 
 __all__ = ["MOST_BODY", "make_app"]
 
@@ -172,7 +172,7 @@ class _Chat:
                 task.cancel()
             await asyncio.gather(job, gone, return_exceptions=True)
 
-    async def _tell(self, job: asyncio.Task[Answered], ask: Ask, entry: Entry, stream: _Stream) -> None:
+    async def _tell(self, job: asyncio.Task[Solution], ask: Ask, entry: Entry, stream: _Stream) -> None:
         try:
             solution = self._outcome(job)
         except ApiError as error:
@@ -190,7 +190,7 @@ class _Chat:
         else:
             await stream.whole(reply.whole())
 
-    def _outcome(self, job: asyncio.Task[Answered]) -> Answered:
+    def _outcome(self, job: asyncio.Task[Solution]) -> Solution:
         if job.cancelled():
             text = "the server is shutting down"
             raise ApiError(503, text, "server_error", "shutting_down", retry_after=5, outcome="closing")
@@ -199,7 +199,7 @@ class _Chat:
             return job.result()
         raise error if isinstance(error, ApiError) else self._service.unforeseen(error)
 
-    def _reply(self, solution: Answered, ask: Ask, entry: Entry) -> Reply:
+    def _reply(self, solution: Solution, ask: Ask, entry: Entry) -> Reply:
         service = self._service
         entry.status, entry.outcome = 200, "stopped" if solution.stopped else "ok"
         for name in ("confidence", "tokens", "sequential_tokens", "generated", "branches", "stopped"):

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autotts.errors import InputError
-from autotts.live.serve.answerer import Answered
+from autotts.live.solution import Solution
 
 __all__ = ["FALSE_ALARMS", "LEAST_QUESTIONS", "MEASURES", "Drift", "Measure", "Report", "measures_of"]
 
@@ -127,7 +127,7 @@ class Drift:
             largest[k] = np.abs(_z(window, world)).max()
         return float(np.quantile(largest, 1 - self.false_alarms, method="higher"))
 
-    def add(self, solution: Answered) -> Report | None:
+    def add(self, solution: Solution) -> Report | None:
         """Take a request in; the report where it makes a window whole."""
         self._seen.append(measures_of(solution.confidence, solution.tokens, solution.branches))
         if len(self._seen) < self.window:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, ProcessCollector
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
-from autotts.live.serve.answerer import Answered
 from autotts.live.serve.drift import Report
 from autotts.live.serve.limits import Gate
+from autotts.live.solution import Solution
 
 __all__ = ["CONTENT_TYPE_LATEST", "Metrics"]
 
@@ -59,7 +59,7 @@ class Metrics:
         self._requests.labels(outcome).inc()
         self._seconds.observe(seconds)
 
-    def answered(self, solution: Answered) -> None:
+    def answered(self, solution: Solution) -> None:
         """A question was answered."""
         for kind in ("tokens", "sequential_tokens", "generated", "probe_tokens", "prompt_tokens"):
             name = "mdp" if kind == "tokens" else kind.removesuffix("_tokens")

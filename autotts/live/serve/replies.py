@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from autotts.live.serve.answerer import Answered
 from autotts.live.serve.failures import ApiError
+from autotts.live.solution import Solution
 
 __all__ = ["DONE", "THINKING", "Reply", "failed_event"]
 
@@ -30,7 +30,7 @@ class Reply:
     id: str
     created: int
     model: str
-    solution: Answered
+    solution: Solution
     extra: Mapping[str, Any]
 
     @property

@@ -11,13 +11,14 @@ from typing import Any, Literal
 
 from autotts.agents.models import Busy, TooLong
 from autotts.errors import AutoTTSError, InputError, ProgramError, ServerError
-from autotts.live.serve.answerer import Answered, Answerer
+from autotts.live.serve.answerer import Answerer
 from autotts.live.serve.drift import Drift
 from autotts.live.serve.failures import ApiError
 from autotts.live.serve.limits import Gate
 from autotts.live.serve.log import AccessLog, Entry
 from autotts.live.serve.metrics import Metrics
 from autotts.live.serve.schema import Ask, Terms
+from autotts.live.solution import Solution
 
 __all__ = ["Service", "Settings"]
 
@@ -74,10 +75,10 @@ class Service:
         self.metrics = Metrics(self.gate, settings.controller, terms.model, terms.beta)
         self._answerer = answerer
         self._ready = ready
-        self._jobs: set[asyncio.Task[Answered]] = set()
+        self._jobs: set[asyncio.Task[Solution]] = set()
         self._asked_ready = (-math.inf, "")
 
-    def begin(self, ask: Ask) -> asyncio.Task[Answered]:
+    def begin(self, ask: Ask) -> asyncio.Task[Solution]:
         """Have a question answered by a task, which raises `ApiError` where that fails; cancelling it ends all of it.
 
         Raises:
@@ -89,7 +90,7 @@ class Service:
         job.add_done_callback(self._jobs.discard)
         return job
 
-    async def _answer(self, ask: Ask) -> Answered:
+    async def _answer(self, ask: Ask) -> Solution:
         try:
             async with asyncio.timeout(self.settings.timeout) as limit, self.gate.place():
                 solution = await self._answerer.solve(
@@ -122,10 +123,10 @@ class Service:
         if isinstance(error, ServerError):
             cause = error.__cause__
             wait = cause.retry_after if isinstance(cause, Busy) else None
-            failure = ApiError(503, f"the model's server gave no answer: {error}", "upstream_error", "upstream_down")
+            failure = ApiError(503, str(error), "upstream_error", "upstream_down")
             failure.retry_after = max(1, math.ceil(wait or 5))
         elif isinstance(error, InputError):
-            failure = ApiError(502, f"the model's server refused: {error}", "upstream_error", "upstream_refused")
+            failure = ApiError(502, str(error), "upstream_error", "upstream_refused")
         else:
             self.log.say("failure", f"{type(error).__name__}: {error}")
             return ApiError(500, "the server could not do its work; its log says why", "server_error", outcome="failed")
