@@ -34,18 +34,20 @@ def told(drift: Drift, requests: NDArray[np.float64]) -> list[Report]:
     return [report for row in rows if (report := drift.add(row)) is not None]  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize(("questions", "window"), [(30, 50), (60, 200)])
-def test_false_alarms_are_as_rare_as_is_said_and_a_third_more_tokens_is_found(questions: int, window: int) -> None:
+@pytest.mark.parametrize(
+    ("questions", "window", "worlds"), [(30, 50, 25), pytest.param(60, 200, 100, marks=pytest.mark.slow)]
+)
+def test_false_alarms_are_as_rare_as_is_said_and_a_third_more_tokens_is_found(
+    questions: int, window: int, worlds: int
+) -> None:
     false = found = 0
-    worlds = 60
     for k in range(worlds):
         draw = np.random.default_rng(k)
         drift = Drift(world(draw, questions, 8), window, false_alarms=0.05)
         false += sum(report.alarm for report in told(drift, world(draw, 4 * window, 1)[:, 0]))
         found += told(drift, world(draw, window, 1, 1.5)[:, 0])[0].alarm
-    # Binomial bounds: a rate of 5 % gives more than 10 % of 240 windows less than once in a thousand times, were they
-    # independent; four of them share a world.
-    assert false <= 0.1 * 4 * worlds
+    # Twice the rate: 100 windows or more come to that about once in fifty times; these are the same in every run.
+    assert 0 < false <= 0.1 * 4 * worlds
     assert found >= 0.8 * worlds
 
 
@@ -95,14 +97,12 @@ def test_no_votes_are_no_confidence() -> None:
 def test_the_reference_is_what_the_controller_does_on_the_environment(name: str, worlds: list[Environment]) -> None:
     seeds = 3
     isolating: dict[str, Any] = {"sandbox": Sandbox, "reduced": False, "notice": print}
-    found = episodes_of(shipped(name), worlds, 0.4, seeds=seeds, **isolating)
-    with Evaluator(worlds, workers=1) as evaluator:
-        results = evaluator.confirmed(shipped(name), Protocol((0.4,), tuple(range(seeds))))
-    tokens = np.concatenate([result.tokens[0] for result in results])
-    branches = np.concatenate([result.branches[0] for result in results])
-    assert found.shape == (sum(len(w.questions) for w in worlds), seeds, len(MEASURES))
-    assert found[..., 1].sum(axis=1).tolist() == tokens.tolist()
-    assert found[..., 3].sum(axis=1).tolist() == branches.tolist()
+    found = episodes_of(shipped(name), worlds[0], 0.4, seeds=seeds, **isolating)
+    with Evaluator(worlds[:1], workers=1) as evaluator:
+        (result,) = evaluator.confirmed(shipped(name), Protocol((0.4,), tuple(range(seeds))))
+    assert found.shape == (len(worlds[0].questions), seeds, len(MEASURES))
+    assert found[..., 1].sum(axis=1).tolist() == result.tokens[0].tolist()
+    assert found[..., 3].sum(axis=1).tolist() == result.branches[0].tolist()
     assert ((found[..., 0] >= 0) & (found[..., 0] <= 1)).all() and found[..., 0].max() > 0
 
 

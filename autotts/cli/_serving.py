@@ -1,23 +1,21 @@
-"""Options of `autotts serve`, in three parts: the endpoint, its episodes, its log."""
+"""Options of `autotts serve` that are about its clients."""
 
 from __future__ import annotations
 
 import functools
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
-from inspect import signature
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import click
 
-from autotts.cli._common import FiniteRange, equivalence_option, load_all, option
+from autotts.cli._common import FiniteRange, option
 from autotts.cli._live import MOST_TOKENS
 from autotts.errors import InputError
-from autotts.replay import Environment
 
-__all__ = ["KEY", "Endpoint", "Episodes", "endpoint_options", "episode_options", "read_key"]
+__all__ = ["KEY", "Endpoint", "endpoint_options", "read_key"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -39,26 +37,20 @@ class Endpoint:
     timeout: float | None
     grace: float
     seed: int
-
-
-@dataclass(frozen=True)
-class Episodes:
-    """How episodes are played, as the environments say or as was told; and the environments."""
-
-    interval: int
-    max_branches: int
-    kappa: int
-    equivalence: str | None
-    answers: str
-    environments: tuple[Environment, ...]
     window: int
+    log_file: str | None
+    log_questions: bool
 
 
 def endpoint_options(command: F) -> F:
     """The command gets `endpoint`."""
     at = option("--port", type=click.IntRange(0, 65_535), default=8080, help="To listen at; 0: a free one.")
     running = option(
-        "--concurrency", "running", type=click.IntRange(1, 4096), default=32, help="Requests that are worked on at a time."
+        "--concurrency",
+        "running",
+        type=click.IntRange(1, 4096),
+        default=32,
+        help="Requests that are worked on at a time.",
     )
     waiting = option("--queue", type=click.IntRange(0, 100_000), default=1024, help="Requests that may wait.")
     options = (
@@ -74,54 +66,20 @@ def endpoint_options(command: F) -> F:
         option(
             "--seed", type=click.IntRange(0, MOST_TOKENS), default=0, help="Of branch 0, where a request says none."
         ),
-    )
-    return _gathered(command, Endpoint, "endpoint", options)
-
-
-def episode_options(command: F) -> F:
-    """The command gets `episodes`."""
-    length, branches = click.IntRange(1, MOST_TOKENS), click.IntRange(1, MOST_TOKENS)
-    options = (
-        option("--answers", default="math", metavar="KIND", help="math, choice, text, or file.py:function."),
-        equivalence_option,
-        option("--interval", type=length, default=None, help="Of probes, in tokens.  [default: of --env, or 500]"),
-        option("--max-branches", type=branches, default=None, help="Of a request.  [default: of --env, or 64]"),
-        option("--env", "env_patterns", multiple=True, metavar="PATH", help="What β was calibrated on: tells drift."),
         option("--window", type=click.IntRange(20, 100_000), default=200, help="Requests between looks for drift."),
+        option("--log", "log_file", default=None, metavar="FILE", help="Append a JSON object a request to it."),
+        option("--log-questions", is_flag=True, help="Keep the text of questions in it."),
     )
-    return _gathered(command, _episodes, "episodes", options)
-
-
-def _gathered(command: F, make: Callable[..., Any], name: str, options: tuple[Callable[[Any], Any], ...]) -> F:
-    """A command with these options that gets what is made of them by name."""
-    names = tuple(signature(make).parameters)
 
     @functools.wraps(command)
     def gathering(*args: Any, **kwargs: Any) -> Any:
-        made = make(**{key: kwargs.pop(key) for key in names})
-        return command(*args, **{name: made}, **kwargs)
+        endpoint = Endpoint(**{field.name: kwargs.pop(field.name) for field in fields(Endpoint)})
+        return command(*args, endpoint=endpoint, **kwargs)
 
     wrapped: Any = gathering
     for decorate in reversed(options):
         wrapped = decorate(wrapped)
     return cast(F, wrapped)
-
-
-def _episodes(
-    answers: str,
-    equivalence: str | None,
-    interval: int | None,
-    max_branches: int | None,
-    env_patterns: tuple[str, ...],
-    window: int,
-) -> Episodes:
-    environments = tuple(load_all(env_patterns, equivalence)) if env_patterns else ()
-    found = {(e.interval, e.max_branches, e.kappa_probe, e.equivalence) for e in environments}
-    if len(found) > 1:
-        raise InputError("--env: the environments differ in interval, branches, κ or equivalence; give one of them")
-    own = found.pop() if found else (500, 64, 0, None)
-    most, same = max_branches or own[1], equivalence or own[3]
-    return Episodes(interval or own[0], most, own[2], same, answers, environments, window)
 
 
 def read_key(path: str | None) -> str | None:

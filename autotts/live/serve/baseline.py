@@ -54,7 +54,7 @@ class _Looked(TableSource):
 
 def episodes_of(
     program: Program,
-    environments: Sequence[Environment],
+    environment: Environment,
     beta: float,
     *,
     sandbox: SandboxFactory,
@@ -66,7 +66,7 @@ def episodes_of(
 
     Args:
         program: the controller.
-        environments: their questions are put together.
+        environment: that β was calibrated on.
         beta: at which it is played.
         sandbox, reduced, notice: see `autotts.evaluation.Evaluator`.
         seeds: episodes of each question: seeds 0 … seeds − 1.
@@ -78,11 +78,8 @@ def episodes_of(
     jails = Jails(sandbox, reduced, notice)
     try:
         jails.admit(program.trusted)
-        parts = []
-        for environment in environments:
-            prepared = Prepared.of(environment)
-            parts.append(np.stack([_played(jails, program, prepared, beta, seed) for seed in range(seeds)], axis=1))
-        return np.concatenate(parts)
+        prepared = Prepared.of(environment)
+        return np.stack([_played(jails, program, prepared, beta, seed) for seed in range(seeds)], axis=1)
     finally:
         jails.close()
 

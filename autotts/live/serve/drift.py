@@ -112,7 +112,7 @@ class Drift:
     def __post_init__(self) -> None:
         n = len(self.episodes)
         if n < LEAST_QUESTIONS:
-            raise InputError(f"--env: {n} questions are too few to tell drift by; {LEAST_QUESTIONS} are the least")
+            raise InputError(f"{n} questions are too few to tell drift by; {LEAST_QUESTIONS} are the least")
         self._by_question: Floats = self.episodes.mean(axis=1)
         self.threshold = self._largest_by_chance()
 
