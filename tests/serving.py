@@ -72,9 +72,9 @@ class Stub:
         text = "" if answer is None else f"Thinking of {question} …\n\n\\boxed{{{answer}}}"
         votes = {} if answer is None else {answer: 3, "other": 1}
         return Solution(
-            answer, text, votes, 0.75 if votes else None, tokens, tokens // 2, generated=tokens + 50, probes=4,
-            probe_tokens=24, prompt_tokens=90, branches=4, finished=4, pruned=0, depths=(1,) * 4, seconds=0.5,
-            stopped="tokens" if cut else "", beta=beta, knobs={},
+            answer, text, votes, 0.75 if votes else None, tokens, tokens // 2, tokens + 50, probes=4, probe_tokens=24,
+            prompt_tokens=90, branches=4, finished=4, finished_tokens=(tokens // 4,) * 4, pruned=0, depths=(1,) * 4,
+            seconds=0.5, stopped="tokens" if cut else "", beta=beta, knobs={},
         )  # fmt: skip
 
 

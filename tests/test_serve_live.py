@@ -6,13 +6,14 @@ import asyncio
 import json
 import os
 import re
+import shlex
 import signal
 import socket
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +22,12 @@ import openai
 import pytest
 
 from autotts.cli import _run
+from autotts.live.serve.replies import Reply
 from autotts.replay import load_environments, save_environment
+from tests.serving import Stub as Controller
+from tests.serving import make_service
 from tests.stub_servers import Stub, token_server
-from tests.test_serve import metric, user
+from tests.test_serve import ROOT, metric, user
 
 SLOW = ("--least", "4000", "--most", "5000", "--delay", "0.02")
 
@@ -75,8 +79,8 @@ class Endpoint:
 
 
 @contextmanager
-def serving(*words: str, flags: tuple[str, ...] = ()) -> Iterator[tuple[Endpoint, Stub]]:
-    with token_server(*flags) as stub:
+def serving(*words: str, flags: tuple[str, ...] = (), stub: Stub | None = None) -> Iterator[tuple[Endpoint, Stub]]:
+    with nullcontext(stub) if stub else token_server(*flags) as stub:
         endpoint = Endpoint(stub, *words)
         try:
             yield endpoint, stub
@@ -227,3 +231,32 @@ def test_what_cannot_be_served_is_said_in_a_sentence(
     assert _run([*BASE, *given]) == code
     _, err = capfd.readouterr()
     assert says in err and "Traceback" not in err
+
+
+def test_the_serving_page_runs_as_written() -> None:
+    text = (ROOT / "docs" / "serving.md").read_text()
+    blocks = re.findall(r"<!-- run -->\n```bash\n(.*?)```", text, re.S)
+    (start,), asks = blocks[0].splitlines(), blocks[1].splitlines()
+    (code,) = re.findall(r"<!-- python -->\n```python\n(.*?)```", text, re.S)
+    with token_server() as stub:
+        words = shlex.split(start.replace("http://127.0.0.1:8000/v1", stub.url).replace("my-model", "stub"))
+        assert words[:6] == ["autotts", "serve", "--controller", "cmc", "--beta", "0.5"]
+        with serving(*words[4:], stub=stub) as (endpoint, _):
+            root = endpoint.url.removesuffix("/v1")
+            for ask in asks:
+                command = ask.replace("http://127.0.0.1:8080", root).replace("my-model", "stub")
+                done = subprocess.run(command, shell=True, capture_output=True, text=True, timeout=60)
+                assert done.returncode == 0 and done.stdout and '"error"' not in done.stdout, command
+            code = code.replace("http://127.0.0.1:8080", root).replace("my-model", "stub")
+            done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+            assert done.returncode == 0 and "\\boxed{" in done.stdout, done.stderr
+
+
+def test_the_serving_page_names_every_metric_and_field() -> None:
+    text = (ROOT / "docs" / "serving.md").read_text()
+    metrics = make_service(Controller()).metrics
+    families = {family.name for family in metrics.registry.collect() if family.name.startswith("autotts_")}
+    assert len(families) > 8
+    missing = {name for name in families if not re.search(rf"`{name}(_total|_info)?(\{{\w+\}})?`", text)}
+    fields = json.loads(json.dumps(Reply("", 0, "", asyncio.run(Controller().solve("1", 0.5)), {}).whole()))["autotts"]
+    assert not missing and all(f"`{name}`" in text for name in fields)
