@@ -97,12 +97,12 @@ def test_no_votes_are_no_confidence() -> None:
 def test_the_reference_is_what_the_controller_does_on_the_environment(name: str, worlds: list[Environment]) -> None:
     seeds = 3
     isolating: dict[str, Any] = {"sandbox": Sandbox, "reduced": False, "notice": print}
-    found = episodes_of(shipped(name), worlds[0], 0.4, seeds=seeds, **isolating)
-    with Evaluator(worlds[:1], workers=1) as evaluator:
-        (result,) = evaluator.confirmed(shipped(name), Protocol((0.4,), tuple(range(seeds))))
-    assert found.shape == (len(worlds[0].questions), seeds, len(MEASURES))
-    assert found[..., 1].sum(axis=1).tolist() == result.tokens[0].tolist()
-    assert found[..., 3].sum(axis=1).tolist() == result.branches[0].tolist()
+    found = episodes_of(shipped(name), worlds, 0.4, seeds=seeds, **isolating)
+    with Evaluator(worlds, workers=1) as evaluator:
+        results = evaluator.confirmed(shipped(name), Protocol((0.4,), tuple(range(seeds))))
+    assert found.shape == (sum(len(world.questions) for world in worlds), seeds, len(MEASURES))
+    assert found[..., 1].sum(axis=1).tolist() == [n for result in results for n in result.tokens[0]]
+    assert found[..., 3].sum(axis=1).tolist() == [n for result in results for n in result.branches[0]]
     assert ((found[..., 0] >= 0) & (found[..., 0] <= 1)).all() and found[..., 0].max() > 0
 
 

@@ -36,7 +36,7 @@ def serve(
     controller: str,
     beta: float | None,
     budget: str | None,
-    env_path: str | None,
+    env_patterns: tuple[str, ...],
     interval: int | None,
     max_branches: int | None,
     answers: str,
@@ -59,7 +59,7 @@ def serve(
         if error.name is None or error.name.partition(".")[0] not in _EXTRA:
             raise
         raise InputError("autotts serve needs its packages: pip install 'autotts[live]'") from error
-    how = controlled(controller, archive, beta, budget, env_path, interval, max_branches, equivalence, isolating)
+    how = controlled(controller, archive, beta, budget, env_patterns, interval, max_branches, equivalence, isolating)
     connection = replace(connection, full_read=full_read)
     settings = Settings(
         how.program.name or how.program.id,
@@ -89,17 +89,18 @@ def _terms(endpoint: Endpoint, how: Controlled, connection: Connection) -> Terms
 
 
 def _drift(how: Controlled, window: int, isolating: dict[str, Any], log: AccessLog) -> Drift | None:
-    """What requests are compared with, where there is an environment."""
+    """What requests are compared with, where there are environments."""
     from autotts.live.serve import LEAST_QUESTIONS, Drift, episodes_of
 
-    if how.environment is None:
+    if not how.environments:
         return None
-    n = len(how.environment.questions)
+    names = ", ".join(environment.name for environment in how.environments)
+    n = sum(len(environment.questions) for environment in how.environments)
     if n < LEAST_QUESTIONS:
-        log.notice(f"note: {how.environment.name} has {n} questions; drift is told by {LEAST_QUESTIONS} or more")
+        log.notice(f"note: {names}: {n} questions; drift is told by {LEAST_QUESTIONS} or more")
         return None
-    log.notice(f"playing episodes on {how.environment.name}, to tell drift by")
-    return Drift(episodes_of(how.program, how.environment, how.beta, notice=log.notice, **isolating), window)
+    log.notice(f"playing episodes on {names}, to tell drift by")
+    return Drift(episodes_of(how.program, how.environments, how.beta, notice=log.notice, **isolating), window)
 
 
 async def _serve(

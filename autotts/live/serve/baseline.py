@@ -54,7 +54,7 @@ class _Looked(TableSource):
 
 def episodes_of(
     program: Program,
-    environment: Environment,
+    environments: Sequence[Environment],
     beta: float,
     *,
     sandbox: SandboxFactory,
@@ -66,7 +66,7 @@ def episodes_of(
 
     Args:
         program: the controller.
-        environment: that β was calibrated on.
+        environments: that β was calibrated on; their questions are put together.
         beta: at which it is played.
         sandbox, reduced, notice: see `autotts.evaluation.Evaluator`.
         seeds: episodes of each question: seeds 0 … seeds − 1.
@@ -78,8 +78,11 @@ def episodes_of(
     jails = Jails(sandbox, reduced, notice)
     try:
         jails.admit(program.trusted)
-        prepared = Prepared.of(environment)
-        return np.stack([_played(jails, program, prepared, beta, seed) for seed in range(seeds)], axis=1)
+        worlds = [Prepared.of(environment) for environment in environments]
+        parts = [
+            np.stack([_played(jails, program, one, beta, seed) for seed in range(seeds)], axis=1) for one in worlds
+        ]
+        return np.concatenate(parts)
     finally:
         jails.close()
 
