@@ -41,6 +41,7 @@ _COMMANDS = {
     "resume": "autotts.cli.search:resume",
     "score": "autotts.cli.score:score",
     "search": "autotts.cli.search:search",
+    "serve": "autotts.cli.serve:serve",
     "show": "autotts.cli.archive:show",
     "solve": "autotts.cli.solve:solve",
 }

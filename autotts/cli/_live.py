@@ -10,7 +10,7 @@ import click
 
 from autotts.cli._common import FiniteRange, option, prompts_option
 
-__all__ = ["connection_options", "wave_connection_options"]
+__all__ = ["connection_options", "upstream_options", "wave_connection_options"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -27,8 +27,18 @@ def wave_connection_options(command: F) -> F:
     return _connecting(command, None)
 
 
-def _connecting(command: F, most: int | None) -> F:
+def upstream_options(command: F) -> F:
+    """The same for what has an address and requests of its own; nobody waits ten minutes for a server that is gone."""
+    return _connecting(command, None, "--upstream", "--upstream-concurrency", 60.0)
 
+
+def _connecting(
+    command: F,
+    most: int | None,
+    address: str = "--base-url",
+    at_a_time: str = "--concurrency",
+    deadline_seconds: float = 600.0,
+) -> F:
     @functools.wraps(command)
     def connecting(
         *args: Any,
@@ -54,7 +64,7 @@ def _connecting(command: F, most: int | None) -> F:
         return command(*args, connection=connection, **kwargs)
 
     options = (
-        option("--base-url", required=True, metavar="URL", help="Where the server is, mostly ending in /v1."),
+        option(address, "base_url", required=True, metavar="URL", help="Where the server is, mostly ending in /v1."),
         option("--model", required=True, metavar="NAME", help="The model's name there."),
         option("--temperature", type=FiniteRange(0, 10), default=0.7, help="Of branches; probes are greedy."),
         option(
@@ -73,12 +83,18 @@ def _connecting(command: F, most: int | None) -> F:
         option("--tokenizer", default=None, metavar="FILE", help="tokenizer.json, where the server tells no counts."),
         prompts_option,
         option(
-            "--concurrency",
+            at_a_time,
+            "concurrency",
             type=click.IntRange(1, 4096),
             default=most,
             help="Requests at a time." if most else "Requests at a time.  [default: as many as a wave has]",
         ),
-        option("--deadline", type=FiniteRange(1, 86_400), default=600.0, help="Seconds that a request is tried for."),
+        option(
+            "--deadline",
+            type=FiniteRange(1, 86_400),
+            default=deadline_seconds,
+            help="Seconds that a request is tried for.",
+        ),
     )
     wrapped: Any = connecting
     for decorate in reversed(options):

@@ -83,6 +83,6 @@ async def patiently(work: Callable[[], Awaitable[T]], seconds: float) -> T:
         except (Busy, Lost) as error:
             pause = (error.retry_after if isinstance(error, Busy) else None) or wait * random.uniform(0.5, 1.0)
             if time.monotonic() + pause > deadline:
-                raise ServerError(f"{error}; tried for {seconds:g} s") from None
+                raise ServerError(f"{error}; tried for {seconds:g} s") from error
         await asyncio.sleep(pause)
         wait = min(LONGEST_WAIT, 2 * wait)
