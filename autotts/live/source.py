@@ -211,11 +211,13 @@ class LiveSource:
     # ---- what others ask, on the event loop --------------------------------------------------------------------
 
     def end(self, why: str) -> None:
-        """End the episode from outside: what it waits for, and what it asks for next, raises `Over`."""
+        """End the episode from outside, and its streams: what it waits for, and asks for next, raises `Over`."""
         if self._over is None:
             self._over = Over(why)
             if self._asking is not None:
                 self._asking.cancel()
+            for branch in self.branches:
+                branch.cancel()
 
     async def close(self) -> None:
         """End all streams, and wait until they are closed."""
