@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import random
 import signal
 import threading
 from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from autotts.errors import InputError, ProgramError, ServerError
 from autotts.evaluation import SHIPPED, Evaluator, Program, Protocol, shipped
+from autotts.live.connect import Connection, connect
 from autotts.live.growth import Piece
 from autotts.live.model import Asked, Said
+from autotts.live.reading import Reader
 from autotts.live.solver import Solution, Solver
 from autotts.live.source import Step
 from autotts.replay import Environment, Question, Trajectory
@@ -23,6 +27,7 @@ from autotts.replay.source import branch_order
 from autotts.testing.hostile import ATTACKS
 from tests.fake_live import FakeModel
 from tests.leaks import descendants, descriptors, soon
+from tests.stub_servers import token_server
 from tests.test_live import DELTA, Failing, Plain
 
 
@@ -134,6 +139,41 @@ def test_solving_and_evaluating_agree_on_the_same_branches(name: str) -> None:
     assert [s.sequential_tokens for s in solutions] == result.sequential_tokens[0].tolist()
     assert [s.branches for s in solutions] == result.branches[0].tolist()
     assert [s.answer == "42" for s in solutions] == (result.right[0] > 0).tolist()
+
+
+def test_they_agree_over_http_as_well(tmp_path: Path) -> None:
+    environment = recorded()
+    questions = [
+        {"question": q.text, "branches": [[b.probes, b.tokens, b.final] for b in q.branches]}
+        for q in environment.questions
+    ]
+    questions.append({"question": "1 2 3 4 5", "branches": [[[], 8, "6"]]})  # what a server is tried with
+    (tmp_path / "recording.json").write_text(json.dumps({"interval": environment.interval, "questions": questions}))
+    names = ("cmc", "parallel_probe")
+    with Evaluator([environment], workers=1) as evaluator:
+        results = [evaluator.run(shipped(name), Protocol((0.4,), (5,)), "confirm")[0] for name in names]
+    order = branch_order(5, 16)
+
+    async def solved(name: str, url: str) -> list[Solution]:
+        connection = Connection(url, "stub")
+        async with (
+            connect(connection) as model,
+            Solver(shipped(name), model, reader, environment.interval, environment.max_branches) as solver,
+        ):
+            solving = (solver.solve(q.text, 0.4, seeds=lambda branch: order[branch]) for q in environment.questions)
+            return await asyncio.gather(*solving)
+
+    with (
+        token_server("--recording", str(tmp_path / "recording.json"), "--batch", "7") as server,
+        Reader("text") as reader,
+    ):
+        for name, result in zip(names, results, strict=True):
+            solutions = asyncio.run(solved(name, server.url))
+            assert [s.tokens for s in solutions] == result.tokens[0].tolist()
+            assert [s.sequential_tokens for s in solutions] == result.sequential_tokens[0].tolist()
+            assert [s.branches for s in solutions] == result.branches[0].tolist()
+            assert [s.answer == "42" for s in solutions] == (result.right[0] > 0).tolist()
+        assert server.state()["running"] == 0
 
 
 def test_answers_that_mean_the_same_are_one() -> None:
