@@ -59,10 +59,10 @@ def read_chunk(value: Mapping[str, Any]) -> Chunk:
     if not choices:
         return Chunk(counted=counted, prompt_tokens=prompt_tokens)
     choice = choices[0]
-    said = choice.get("delta") or choice.get("message") or choice
+    said = next((part for part in map(choice.get, ("delta", "message")) if isinstance(part, dict)), choice)
     text = said.get("content") if "content" in said else said.get("text")
     finish = choice.get("finish_reason")
-    if finish is not None and finish not in ENDS:
+    if finish is not None and (not isinstance(finish, str) or finish not in ENDS):
         raise Lost(f"the server gave a branch up ({str(finish)[:40]})")
     ids = choice.get("token_ids")
     return Chunk(
