@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,6 +19,12 @@ SHARED = Path(os.environ.get("AUTOTTS_SHARED", Path(__file__).resolve().parents[
 
 
 MOST_OF_ID = 60
+
+
+def pytest_configure() -> None:
+    """Let interrupts through: a shell that runs tests in the background has them ignored, by their children too."""
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
