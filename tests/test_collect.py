@@ -119,6 +119,24 @@ def test_after_a_failure_nothing_that_was_written_is_asked_again(after: int, tmp
     assert len(rest.probed) + len(probes) == sum(len(b.probes) for q in whole.questions for b in q.branches)
 
 
+class Bursting(FakeModel):
+    """A branch comes in one piece, so that the pace of its tokens cannot be told."""
+
+    async def branch(self, asked: Asked, seed: int) -> AsyncIterator[Piece]:
+        pieces = [piece async for piece in super().branch(asked, seed)]
+        text = "".join(piece.text for piece in pieces)
+        yield Piece(text, pieces[-1].total, tuple(token for piece in pieces for token in piece.tokens), ended=True)
+
+
+@pytest.mark.parametrize("concurrency", [1, 2, 50])
+def test_without_a_pace_nothing_waits_for_one(concurrency: int, tmp_path: Path) -> None:
+    path, plan = tmp_path / "e.texts.jsonl", replace(PLAN, concurrency=concurrency)
+    record(Bursting(), path, replace(plan, probing=False, branches=2))
+    environment = record(Bursting(), path, plan)
+    assert bare(environment) == bare(record(FakeModel(), tmp_path / "whole.texts.jsonl"))
+    assert "kappa_measured" not in environment.provenance
+
+
 class Shaky(FakeModel):
     """Every branch breaks off once, after some tokens."""
 

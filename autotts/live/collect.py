@@ -132,7 +132,6 @@ class _Collector:
         self._running = 0  # branches under way, of which probes may come
         self._news = asyncio.Condition()
         self._paced = asyncio.Event()
-        self._pacing = False
         self._tally = Tally(len(plan.questions) * plan.branches, began=time.monotonic())
 
     async def run(self) -> None:
@@ -145,11 +144,11 @@ class _Collector:
                     self._plan_probes(question, branch)
                 else:
                     self._branches.append((question, branch))
-        # While the first branch comes to its first tokens nothing else is asked: so long does a token take alone.
-        if journal.pace is not None or not self._branches or not self._plan.probing:
+        alone = journal.pace is None and bool(self._branches) and self._plan.probing
+        if not alone:
             self._paced.set()
         self._tell()
-        await _together([self._work() for _ in range(self._plan.concurrency)])
+        await _together([self._work(first=alone and not number) for number in range(self._plan.concurrency)])
         for question, branch, depth in self._kept:
             await self._probe(question, branch, depth, alone=True)
 
@@ -164,29 +163,28 @@ class _Collector:
             self._kept.append((question, branch, missing.pop(len(missing) // 2)))
         self._probes += [(question, branch, k) for k in missing]
 
-    async def _work(self) -> None:
-        """Take work until there is none and none can come; probes first, while the server may still know the branch."""
+    async def _work(self, first: bool) -> None:
+        """Take work until there is none and none can come; probes first, while the server may still know the branch.
+
+        While the first branch comes to its first tokens nothing else is asked: so long does a token take alone.
+        """
+        if first:
+            self._running += 1
+            await self._branch(*self._branches.popleft())
+        else:
+            await self._paced.wait()
         while True:
             async with self._news:
                 await self._news.wait_for(lambda: self._probes or self._branches or not self._running)
-                if self._probes:
-                    probe = self._probes.popleft()
-                elif self._branches:
-                    branch = self._branches.popleft()
-                    probe = None
-                    self._running += 1
-                else:
-                    return
+                probe = self._probes.popleft() if self._probes else None
+                branch = self._branches.popleft() if self._branches and not probe else None
+                self._running += branch is not None
             if probe:
-                await self._paced.wait()
                 await self._probe(*probe)
-                continue
-            try:
+            elif branch:
                 await self._branch(*branch)
-            finally:
-                async with self._news:
-                    self._running -= 1
-                    self._news.notify_all()
+            else:
+                return
 
     async def _ask(self, question: Question) -> Asked:
         if question.id not in self._asked:
@@ -196,22 +194,18 @@ class _Collector:
     # ---- a branch ----------------------------------------------------------------------------------------------------
 
     async def _branch(self, question: Question, branch: int) -> None:
-        first = not self._pacing
-        self._pacing = True
-        if not first:
-            await self._paced.wait()
         asked = await self._ask(question)
         prompt_tokens = most_tokens(asked.question, asked.prompt)
-        try:
-            async with self._purse.request(prompt_tokens, self._plan.max_tokens):
-                growth = await self._grown(asked, branch, prompt_tokens)
-        finally:
-            self._paced.set()
+        async with self._purse.request(prompt_tokens, self._plan.max_tokens):
+            growth = await self._grown(asked, branch, prompt_tokens)
         self._journal.add_branch(question.id, branch, Recorded.of(growth), prompt_tokens)
         self._tally.branches += 1
         self._tally.fresh_branches += 1
         self._plan_probes(question, branch)
         self._tell()
+        async with self._news:
+            self._running -= 1
+            self._news.notify_all()
 
     async def _grown(self, asked: Asked, branch: int, prompt_tokens: int) -> Growth:
         """A branch to its end; one that breaks off is begun anew, for it must be what its seed gives."""

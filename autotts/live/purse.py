@@ -48,7 +48,7 @@ class Purse:
 
     def __init__(self, prices: Prices, name: str, ceiling: float | None, before: Iterable[tuple[int, int]]) -> None:
         self._prices, self._name, self._ceiling = prices, name, ceiling
-        self._reserved = 0.0
+        self._held, self._reserved = 0, 0.0
         self._change = asyncio.Event()
         self.spent: float | None = None
         if prices.worst(name, 0, 0) is not None:
@@ -70,18 +70,21 @@ class Purse:
         while (
             self._ceiling is not None and self.spent is not None and self.spent + self._reserved + worst > self._ceiling
         ):
-            if not self._reserved:
+            if not self._held:
                 raise LimitReached(
                     f"--max-cost {self._ceiling:g}: ${self.spent:.4f} may be spent, and the next request may cost "
                     f"${worst:.4f}; what was recorded is kept, and the same command with a higher limit goes on"
                 )
             self._change.clear()
             await self._change.wait()
+        self._held += 1
         self._reserved += worst
         try:
             yield
         finally:
-            self._reserved = max(0.0, self._reserved - worst)
+            self._held -= 1
+            # Sums of fractions leave a rest, and nobody would ever wake who waits for that.
+            self._reserved = self._reserved - worst if self._held else 0.0
             self._change.set()
 
     def pay(self, tokens_in: int, tokens_out: int) -> None:
