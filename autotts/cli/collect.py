@@ -73,7 +73,6 @@ def collect(
     from autotts.live.purse import Purse, priced_name
     from autotts.live.reading import Reader
     from autotts.live.recording import build
-    from autotts.ui.collecting import collecting
 
     path = output_path(output, force)
     asked = read_questions(Path(questions))
@@ -100,8 +99,7 @@ def collect(
             journal.usage,
         )
         if not is_complete(journal, plan):
-            with collecting(display, console()) as watch:
-                _ask(connection, plan, journal, purse, watch)
+            _ask(connection, plan, journal, purse, display)
         name = dataset or Path(questions).name.removesuffix(".gz").removesuffix(".jsonl").removesuffix(".json")
         header = Environment(
             connection.model,
@@ -120,18 +118,20 @@ def collect(
     )
 
 
-def _ask(connection: Connection, plan: Plan, journal: Journal, purse: Purse, watch: Watch) -> None:
+def _ask(connection: Connection, plan: Plan, journal: Journal, purse: Purse, display: Any) -> None:
     from autotts.live.collect import collect as record
     from autotts.live.connect import connect
+    from autotts.ui.collecting import collecting
 
-    async def asking() -> None:
+    async def asking(watch: Watch) -> None:
         async with connect(connection) as model:
             journal.add_server(masked(connection.base_url), model.abilities.words())
             await record(model, plan, journal, purse, watch)
 
     try:
-        asyncio.run(asking())
-    except KeyboardInterrupt:
+        with collecting(display, console()) as watch:
+            asyncio.run(asking(watch))
+    except KeyboardInterrupt:  # told when the bars stand still, which would be drawn over it
         click.echo(f"{journal.path}: what had ended is kept; the same command goes on", err=True)
         raise
 
