@@ -74,8 +74,9 @@ def knobs(data: bytes) -> None:
 
 def ask(data: bytes) -> None:
     """The referee hears a child: it replies, or ends the shard typed; its figures stay possible ones."""
-    world = referee._World([TABLE] * 2, 500, len(data) % 2, 64, ["x"])
-    shard = referee._Shard([world], [(0, 0, 0), (0, 1, 1)] * 4)
+    kappa = len(data) % 2
+    world = referee._World([TABLE] * 2, referee.Rules(500, kappa, 64, ["x"], carried=not kappa))
+    shard = referee.Shard(lambda number: world.play(number % 2, number % 2), 8)
     with contextlib.suppress(ProgramError):
         for k in range(0, len(data), 64):
             replies = shard.batch(unpack(data[k : k + 64]))
