@@ -10,7 +10,7 @@ from typing import Any, TypeVar, cast
 import click
 
 from autotts.agents import Settings
-from autotts.cli._common import FiniteRange, option, prompts_option
+from autotts.cli._common import FiniteRange, option, prompts_option, with_options
 from autotts.search import Budget
 
 __all__ = ["limit_options", "max_proposals_option", "max_time_option", "model_options"]
@@ -52,7 +52,7 @@ def limit_options(command: F) -> F:
         ),
         option("--target", type=FiniteRange(0), default=None, metavar="POINTS", help="A gain that is enough."),
     )
-    return _all(ceilings, cast(F, limited))
+    return with_options(ceilings, cast(F, limited))
 
 
 def model_options(command: F) -> F:
@@ -111,10 +111,4 @@ def model_options(command: F) -> F:
         ),
         option("--session-turns", type=click.IntRange(1, 1000), default=default.session_turns, help="Of a session."),
     )
-    return _all(options, cast(F, asking))
-
-
-def _all(options: tuple[Callable[[Any], Any], ...], command: F) -> F:
-    for decorate in reversed(options):
-        command = decorate(command)
-    return command
+    return with_options(options, cast(F, asking))

@@ -38,6 +38,7 @@ __all__ = [
     "print_json",
     "prompts_option",
     "sandbox_options",
+    "with_options",
     "workers_option",
 ]
 
@@ -106,6 +107,13 @@ def option(*names: str, **kwargs: Any) -> Callable[[F], F]:
 def default_workers() -> int:
     """The cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def with_options(options: Sequence[Callable[[Any], Any]], command: F) -> F:
+    """A command with these options, in this order."""
+    for decorate in reversed(options):
+        command = decorate(command)
+    return command
 
 
 json_option = option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")

@@ -8,7 +8,7 @@ from typing import Any, TypeVar, cast
 
 import click
 
-from autotts.cli._common import FiniteRange, option, prompts_option
+from autotts.cli._common import FiniteRange, option, prompts_option, with_options
 
 __all__ = ["connection_options", "upstream_options", "wave_connection_options"]
 
@@ -96,7 +96,4 @@ def _connecting(
             help="Seconds that a request is tried for.",
         ),
     )
-    wrapped: Any = connecting
-    for decorate in reversed(options):
-        wrapped = decorate(wrapped)
-    return cast(F, wrapped)
+    return with_options(options, cast(F, connecting))

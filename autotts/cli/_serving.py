@@ -11,7 +11,7 @@ from typing import Any, TypeVar, cast
 
 import click
 
-from autotts.cli._common import FiniteRange, option
+from autotts.cli._common import FiniteRange, option, with_options
 from autotts.cli._live import MOST_TOKENS
 from autotts.errors import InputError
 
@@ -76,10 +76,7 @@ def endpoint_options(command: F) -> F:
         endpoint = Endpoint(**{field.name: kwargs.pop(field.name) for field in fields(Endpoint)})
         return command(*args, endpoint=endpoint, **kwargs)
 
-    wrapped: Any = gathering
-    for decorate in reversed(options):
-        wrapped = decorate(wrapped)
-    return cast(F, wrapped)
+    return with_options(options, cast(F, gathering))
 
 
 def read_key(path: str | None) -> str | None:

@@ -18,6 +18,7 @@ from autotts.cli._common import (
     option,
     print_json,
     sandbox_options,
+    with_options,
 )
 from autotts.cli._live import MOST_TOKENS, wave_connection_options
 from autotts.cli.calibrate import calibrated_on
@@ -90,9 +91,7 @@ def controller_options(command: Any) -> Any:
             "--equivalence", default=None, metavar="NAME", help="Of answers.  [default: --env's, or latex for math]"
         ),
     )
-    for decorate in reversed(options):
-        command = decorate(command)
-    return command
+    return with_options(options, command)
 
 
 def controlled(

@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import Any
 
 from autotts.errors import ServerError
+from autotts.live.gate import together
 from autotts.live.growth import Growth
 from autotts.live.journal import Journal, Recorded
 from autotts.live.model import Asked, LiveModel
@@ -148,7 +148,7 @@ class _Collector:
         if not alone:
             self._paced.set()
         self._tell()
-        await _together([self._work(first=alone and not number) for number in range(self._plan.concurrency)])
+        await together([self._work(first=alone and not number) for number in range(self._plan.concurrency)])
         for question, branch, depth in self._kept:
             await self._probe(question, branch, depth, alone=True)
 
@@ -259,14 +259,3 @@ class _Collector:
     def _tell(self) -> None:
         self._tally.cost = self._purse.spent
         self._watch(self._tally)
-
-
-async def _together(work: Sequence[Coroutine[Any, Any, None]]) -> None:
-    """Do all of it at once; the first error ends the others, and is raised as it is."""
-    tasks = [asyncio.ensure_future(one) for one in work]
-    try:
-        await asyncio.gather(*tasks)
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)

@@ -6,14 +6,14 @@ import asyncio
 import random
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from autotts.agents.models import Busy, Lost
 from autotts.errors import ServerError
 
-__all__ = ["Gate", "patiently"]
+__all__ = ["Gate", "patiently", "together"]
 
 T = TypeVar("T")
 
@@ -86,3 +86,14 @@ async def patiently(work: Callable[[], Awaitable[T]], seconds: float) -> T:
                 raise ServerError(f"{error}; tried for {seconds:g} s") from error
         await asyncio.sleep(pause)
         wait = min(LONGEST_WAIT, 2 * wait)
+
+
+async def together(works: Sequence[Coroutine[Any, Any, T]]) -> list[T]:
+    """Do all at the same time; the first failure ends the others, and is raised when they have ended."""
+    tasks = [asyncio.ensure_future(work) for work in works]
+    try:
+        return await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

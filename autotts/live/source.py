@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any, Literal, Protocol, TypeVar
 
 from autotts.live.branch import LiveBranch
+from autotts.live.gate import together
 from autotts.live.growth import mean
 from autotts.live.model import Asked, LiveModel, Said
 from autotts.replay import UNPARSED
@@ -251,7 +252,7 @@ class LiveSource:
         for i in wave:
             self._count(i)
         works = [branches[i].reach(depth) for i, depth in self._wave.items()]
-        await _together(works)
+        await together(works)
         for i, depth in self._wave.items():
             growth = branches[i].growth
             self.depths[i] = int(min(depth, growth.depth))
@@ -322,7 +323,7 @@ class LiveSource:
             if not ended:
                 running.append(len(found) - 1)
         probes = [self._model.probe(self._asked, found[k][0]) for k in running]
-        for k, said in zip(running, await _together(probes), strict=True):
+        for k, said in zip(running, await together(probes), strict=True):
             found[k] = "", said
             self.meter.probe_tokens += said.tokens
             self.meter.prompt_tokens += said.prompt_tokens or 0
@@ -350,14 +351,3 @@ class LiveSource:
                     what, wave or self._waves, i, self.depths[i], growth.total, answer, self.meter.tokens + self._spent
                 )
             )
-
-
-async def _together(works: Sequence[Coroutine[Any, Any, T]]) -> list[T]:
-    """Do all at the same time; the first failure ends the others."""
-    tasks = [asyncio.ensure_future(work) for work in works]
-    try:
-        return await asyncio.gather(*tasks)
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
