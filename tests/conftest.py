@@ -27,6 +27,11 @@ def pytest_configure() -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What takes minutes is started at once: of several processes, none is left waiting for it at the end."""
+    items.sort(key=lambda item: item.get_closest_marker("first") is None)
+
+
 def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
     """Of a long text its length: a test's name is printed, and told to every process that shares in a run."""
     if isinstance(val, str | bytes) and len(val) > MOST_OF_ID:

