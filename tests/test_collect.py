@@ -387,6 +387,16 @@ def test_a_changed_setting_is_named(
     assert f"was recorded with {option}" in capfd.readouterr().err
 
 
+def test_a_recording_that_nobody_answered_is_begun_anew_with_other_settings(
+    stub: Any, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    questions_file(tmp_path, 1)
+    assert _run([*words(stub.url, tmp_path, 2), "--model", "no-such"]) == 2
+    assert "there is no such model" in capfd.readouterr().err
+    assert _run(words(stub.url, tmp_path, 2)) == 0
+    assert load_environment(tmp_path / "e.jsonl").model == "stub"
+
+
 @pytest.mark.parametrize(
     ("line", "message"),
     [

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
+import ssl
 import time
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
+import trustme
 from hypothesis import given
 from hypothesis import strategies as st
 from pytest_httpserver import HTTPServer
@@ -21,7 +23,7 @@ from autotts.live.counting import Counter
 from autotts.live.gate import Gate, patiently
 from autotts.live.growth import Growth, Piece, Token
 from autotts.live.model import Said
-from autotts.live.ways import is_thinking
+from autotts.live.ways import Completions, is_thinking
 from autotts.live.wire import Chunk, read_chunk
 from tests.stub_servers import token_server
 
@@ -191,9 +193,45 @@ def test_a_key_is_sent_and_never_said(monkeypatch: pytest.MonkeyPatch) -> None:
         assert "sk-wrong-key" not in str(found.value)
 
 
-def test_no_server_is_an_error_of_the_server_after_the_deadline() -> None:
-    with pytest.raises(ServerError, match="is the server running"):
+def test_no_server_is_an_error_of_the_server_after_the_deadline(capfd: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(ServerError, match=r"^tried for 0.5 s: .* is the server running\?$"):
         asyncio.run(looked("http://127.0.0.1:9/v1", deadline=0.5))
+    (waited,) = capfd.readouterr().err.splitlines()
+    assert waited.startswith("waiting up to 0.5 s: stub at http://127.0.0.1:9/v1: no connection")
+
+
+def test_what_waiting_does_not_mend_about_an_address_is_said_at_once(
+    httpserver: HTTPServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Any
+) -> None:
+    httpserver.expect_request("/models").respond_with_json({"data": []})
+    stream = 'data: {"content": "a", "stop": false}\n\n'
+    httpserver.expect_request("/completions").respond_with_data(stream, content_type="text/event-stream")
+    with pytest.raises(InputError, match="mostly ends in /v1"):
+        asyncio.run(looked(httpserver.url_for("").rstrip("/"), api="raw", deadline=60))
+    secure = httpserver.url_for("/v1").replace("http://", "https://")
+    with pytest.raises(InputError, match="write http:// in its address"):
+        asyncio.run(looked(secure, deadline=60))
+    (tmp_path / "none.pem").write_text("none")
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "none.pem"))
+    with pytest.raises(InputError, match="SSL_CERT_FILE"):
+        asyncio.run(looked(secure, deadline=60))
+
+
+def test_a_certificate_that_nobody_trusts_is_refused_until_it_is_given(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Any
+) -> None:
+    authority = trustme.CA()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("localhost").configure_cert(context)
+    authority.cert_pem.write_to_path(str(tmp_path / "authority.pem"))
+    with HTTPServer(ssl_context=context) as server:
+        server.expect_request("/v1/models").respond_with_json({"data": [{"id": "other"}]})
+        url = server.url_for("/v1")
+        with pytest.raises(InputError, match=r"certificate is not trusted \(.+\); .* SSL_CERT_FILE"):
+            asyncio.run(looked(url, deadline=60))
+        monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "authority.pem"))
+        with pytest.raises(InputError, match="there is other"):
+            asyncio.run(looked(url, deadline=60))
 
 
 @pytest.mark.parametrize(
@@ -310,6 +348,18 @@ def test_a_text_that_lags_behind_its_tokens_is_cut_by_them() -> None:
     assert growth.prefix(1) == "ab"
 
 
+def test_tokens_that_were_not_all_told_do_not_say_where_a_cut_is() -> None:
+    """llama.cpp tells the tokens of a character as one; it counts them all."""
+    growth = Growth(4)
+    for total, text in ((3, " 🎉"), (6, " 🎉"), (9, " 🎉"), (10, " b")):
+        growth.add(Piece(text, total, (Token(text),)))
+    growth.add(Piece("", 11, (), ended=True))
+    assert growth.probes == 2
+    assert growth.prefix(1) == " 🎉 🎉"
+    assert growth.prefix(2) == " 🎉 🎉 🎉"
+    assert growth.scores(1) == ()
+
+
 def test_counts_of_a_server_stand_over_what_came() -> None:
     counter = Counter("scores")
     counter.add(Chunk("ab", tokens=(Token("a"), Token("b"))))
@@ -332,6 +382,8 @@ IN_CHATS_SHAPE = {"content": [{"token": "a", "logprob": None}]}
         ({"choices": [{"text": "a", "logprobs": ONE_BY_ONE}]}, Chunk("a", tokens=(Token("a", -0.5),))),
         ({"choices": [{"text": "a", "logprobs": IN_CHATS_SHAPE}]}, Chunk("a", tokens=(Token("a"),))),
         ({"choices": [{"text": "a", "token_ids": [7, 8]}]}, Chunk("a", ids=2)),
+        ({"choices": [{"text": "🎉"}], "timings": {"predicted_n": 3}}, Chunk("🎉", counted=3)),
+        ({"choices": [], "usage": {"completion_tokens": 4}, "timings": {"predicted_n": 3}}, Chunk(counted=4)),
     ],
 )
 def test_chunks(value: dict[str, Any], expected: Chunk) -> None:
@@ -356,6 +408,12 @@ def test_whatever_a_server_streams_is_a_chunk_or_lost(value: Any) -> None:
         return
     assert isinstance(chunk.text, str)
     assert all(isinstance(token.text, str) for token in chunk.tokens)
+
+
+def test_a_template_that_has_the_first_token_gets_no_second_one() -> None:
+    """vLLM's /detokenize shows it, and its completions would put another in front."""
+    assert Completions("vllm").body("<s>Hi", " ho") == {"prompt": "<s>Hi ho", "add_special_tokens": False}
+    assert Completions("llama.cpp").body("Hi", " ho") == Completions("").body("Hi", " ho") == {"prompt": "Hi ho"}
 
 
 def test_thinking_is_seen_by_the_marks() -> None:

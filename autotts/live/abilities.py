@@ -7,6 +7,7 @@ version on, and gateways before them leave things out.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import aclosing
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -29,7 +30,12 @@ ALTERNATIVES = 5
 TRIED = 12
 """Tokens of the answer that is looked at."""
 
-USAGE = {"stream_options": {"include_usage": True, "continuous_usage_stats": True}}
+USAGE = {"stream_options": {"include_usage": True, "continuous_usage_stats": True}, "timings_per_token": True}
+"""Asks for the tokens so far with every chunk, as vLLM and SGLang call it, and llama.cpp.
+
+What else is there of llama.cpp's tokens misleads: those that are a part of a character come with the last one, as one.
+"""
+
 PLAIN_USAGE = {"stream_options": {"include_usage": True}}
 IDS = {"return_token_ids": True}
 
@@ -126,13 +132,26 @@ async def _tried(server: Server, way: Way, tokenizer: bool) -> Abilities:
     for extras in sets:
         body = {"model": server.model, **way.body(prompt, ""), "max_tokens": TRIED, "temperature": 0, "stream": True}
         try:
-            chunks = [read_chunk(value) async for value in server.stream(way.path, {**body, **extras})]
+            chunks = await _chunks(server, way, {**body, **extras})
         except InputError as error:
             refusal = error
             continue
         counting = "tokenizer" if tokenizer else _counting(server, chunks)
         return Abilities(way, extras, counting, any(chunk.tokens for chunk in chunks), probes=True)
     raise refusal
+
+
+async def _chunks(server: Server, way: Way, body: Mapping[str, Any]) -> list[Chunk]:
+    chunks: list[Chunk] = []
+    async with aclosing(server.stream(way.path, body)) as stream:
+        async for value in stream:
+            if not chunks and "choices" not in value:
+                raise InputError(
+                    f"{server}: streams something else than an OpenAI-compatible API does; see the address, which "
+                    "mostly ends in /v1"
+                )
+            chunks.append(read_chunk(value))
+    return chunks
 
 
 def _counting(server: Server, chunks: list[Chunk]) -> Counting:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -12,6 +12,7 @@ from typing import Any
 
 from autotts.agents.models import Busy, Lost
 from autotts.errors import InputError, ServerError
+from autotts.evaluation.evaluate import to_stderr
 from autotts.live.abilities import FULL_READ, Abilities, find_out
 from autotts.live.counting import Counter, Tokenizer, load_tokenizer
 from autotts.live.gate import Gate, patiently
@@ -79,8 +80,12 @@ class Connection:
 
 
 @asynccontextmanager
-async def connect(connection: Connection) -> AsyncIterator[HttpModel]:
+async def connect(connection: Connection, notice: Callable[[str], None] = to_stderr) -> AsyncIterator[HttpModel]:
     """The model, after its server was asked what it can do.
+
+    Args:
+        connection: where it is, and how it is asked.
+        notice: is told what is waited for, where the server does not answer yet.
 
     Raises:
         InputError: no such address, key, model, template or tokenizer, or the server lacks what is needed.
@@ -91,7 +96,7 @@ async def connect(connection: Connection) -> AsyncIterator[HttpModel]:
     server = Server(connection.base_url, connection.model, connection.deadline)
     try:
         asking = partial(find_out, server, connection.api, tokenizer is not None, connection.full_read)
-        abilities = await patiently(asking, connection.deadline)
+        abilities = await patiently(asking, connection.deadline, notice)
         yield HttpModel(connection, server, abilities, prompts, tokenizer)
     finally:
         await server.close()
@@ -174,13 +179,10 @@ class HttpModel:
             await held.enter_async_context(trying.pop_all())
             return first, stream
 
-    async def _chunks(self, path: str, body: Mapping[str, Any]) -> Any:
-        values = self._server.stream(path, body)
-        try:
+    async def _chunks(self, path: str, body: Mapping[str, Any]) -> AsyncGenerator[Chunk, None]:
+        async with aclosing(self._server.stream(path, body)) as values:
             async for value in values:
                 yield read_chunk(value)
-        finally:
-            await values.aclose()  # type: ignore[attr-defined]
 
     def _place(self) -> Any:
         return nullcontext() if self._gate is None else self._gate.place()

@@ -65,12 +65,15 @@ class Gate:
                 free -= 1
 
 
-async def patiently(work: Callable[[], Awaitable[T]], seconds: float) -> T:
+async def patiently(
+    work: Callable[[], Awaitable[T]], seconds: float, notice: Callable[[str], None] = lambda _: None
+) -> T:
     """Do something that a server may be too busy for, again and again within a deadline.
 
     Args:
         work: raises `Busy` or `Lost` where it may be tried again.
         seconds: from now on, within which the last try begins.
+        notice: is told once what is waited for.
 
     Raises:
         ServerError: it came to nothing within that time.
@@ -83,7 +86,9 @@ async def patiently(work: Callable[[], Awaitable[T]], seconds: float) -> T:
         except (Busy, Lost) as error:
             pause = (error.retry_after if isinstance(error, Busy) else None) or wait * random.uniform(0.5, 1.0)
             if time.monotonic() + pause > deadline:
-                raise ServerError(f"{error}; tried for {seconds:g} s") from error
+                raise ServerError(f"tried for {seconds:g} s: {error}") from error
+            if wait == FIRST_WAIT:
+                notice(f"waiting up to {seconds:g} s: {error}")
         await asyncio.sleep(pause)
         wait = min(LONGEST_WAIT, 2 * wait)
 

@@ -64,11 +64,15 @@ class Growth:
         self._length = 0
         self._cuts: list[int] = []  # characters at each multiple of Δ, or soon after it
         self._scores: list[Token] = []
+        self._told = 0  # tokens from the beginning that were all told one by one
 
     def add(self, piece: Piece) -> None:
         """Take what the stream brought."""
         self._texts.append(piece.text)
-        self.total = max(self.total, piece.total)
+        before, self.total = self.total, max(self.total, piece.total)
+        # The token that ends a branch counts, but servers do not all tell it.
+        if self._told == before and self.total - before - len(piece.tokens) in (0, int(piece.ended)):
+            self._told += len(piece.tokens)
         while (due := (len(self._cuts) + 1) * self.interval) < self.total or (due == self.total and not piece.ended):
             self._cuts.append(self._length + len(piece.text))
         self._length += len(piece.text)
@@ -102,7 +106,7 @@ class Growth:
         text = self.text
         if depth > self.probes:
             return text
-        if len(self._scores) >= depth * self.interval:
+        if self._told >= depth * self.interval:
             # Servers hold text back that may be the start of a stop text, or half a character; their tokens tell.
             told = "".join(token.text for token in self._scores[: depth * self.interval])
             if text.startswith(told):
@@ -111,7 +115,6 @@ class Growth:
 
     def scores(self, depth: int) -> Sequence[Token]:
         """The tokens of one interval, from 1, where the server told every token one by one; else ()."""
-        # The token that ends a branch counts, but servers do not all tell it.
         if len(self._scores) not in (self.total, self.total - 1):
             return ()
         return self._scores[(depth - 1) * self.interval : self.tokens(depth)]

@@ -265,6 +265,7 @@ class Journal:
                 time.sleep(0.1)
 
     def _read(self, settings: Mapping[str, Any]) -> None:
+        other: InputError | None = None
         with open(self._file, "rb", closefd=False) as file:
             for number, line in enumerate(file, 1):
                 if not line.endswith(b"\n"):
@@ -274,7 +275,7 @@ class Journal:
                 try:
                     row = json.loads(line)
                     if number == 1:
-                        self._check(row, settings)
+                        other = self._other(row, settings)
                     else:
                         self._keep(row, self._size, len(line))
                 except (ValueError, KeyError, TypeError, AttributeError) as error:
@@ -283,20 +284,27 @@ class Journal:
                         f"{error}); take the line out, or record into another file with -o"
                     ) from error
                 self._size += len(line)
+        if other is not None:
+            if self.usage:
+                raise other
+            self._size, self.servers, self._texts = 0, [], {}  # nobody answered yet, so nothing is lost
         os.ftruncate(self._file, self._size)
 
-    def _check(self, header: Any, settings: Mapping[str, Any]) -> None:
+    def _other(self, header: Any, settings: Mapping[str, Any]) -> InputError | None:
+        """What is wrong where the file is a recording with other settings; else its notes are taken."""
         if not isinstance(header, dict) or header.get("schema") != SCHEMA:
             raise self._strange()
-        self.about = {str(name): str(value) for name, value in header["about"].items()}
+        about = {str(name): str(value) for name, value in header["about"].items()}
         there = header["settings"]
         given = json.loads(json.dumps(dict(settings)))
         for name in {**there, **given}:
             if there.get(name) != given.get(name):
-                raise InputError(
+                return InputError(
                     f"{self.path}: was recorded with {name} {_shown(there.get(name))}, and now it is "
                     f"{_shown(given.get(name))}; give it as it was, or record into another file with -o"
                 )
+        self.about = about
+        return None
 
     def _strange(self) -> InputError:
         return InputError(f"{self.path}: holds something else than a recording's texts; give another path with -o")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Mapping
+import ssl
+from collections.abc import AsyncGenerator, Iterator, Mapping
 from typing import Any
 
 from autotts.agents.models import PROVIDERS, Busy, Lost, make_address, read_refusal, refused
@@ -45,7 +46,8 @@ class Server:
             timeout=httpx2.Timeout(idle, connect=min(CONNECT_SECONDS, idle), pool=None),
             limits=httpx2.Limits(max_connections=None, max_keepalive_connections=256),
             follow_redirects=False,
-            trust_env=False,
+            trust_env=False,  # no proxies: servers are near; but certificates, as SSL_CERT_FILE says
+            verify=_certificates(httpx2),
         )
 
     @property
@@ -89,7 +91,7 @@ class Server:
             raise self._broken(error) from None
         return self._loads(content)
 
-    async def stream(self, path: str, body: Mapping[str, Any]) -> AsyncIterator[dict[str, Any]]:
+    async def stream(self, path: str, body: Mapping[str, Any]) -> AsyncGenerator[dict[str, Any], None]:
         """The objects of a stream, up to its [DONE]; closing the iterator closes the request. Errors: see `post`.
 
         Raises:
@@ -136,6 +138,8 @@ class Server:
     def _broken(self, error: Exception) -> Exception:
         http = self._http
         reason = self._clean(str(error) or type(error).__name__)
+        if fault := next((cause for cause in _causes(error) if isinstance(cause, ssl.SSLError)), None):
+            return self._insecure(fault)
         if isinstance(error, http.ConnectError | http.ConnectTimeout):
             return Busy(f"{self}: no connection ({reason}); is the server running?")
         if isinstance(error, http.UnsupportedProtocol):
@@ -143,6 +147,16 @@ class Server:
         if isinstance(error, http.TimeoutException):
             return Lost(f"{self} sent nothing for too long")
         return Lost(f"{self}: the connection broke ({reason})")
+
+    def _insecure(self, error: ssl.SSLError) -> Exception:
+        if isinstance(error, ssl.SSLCertVerificationError):
+            return InputError(
+                f"{self}: its certificate is not trusted ({error.verify_message}); call the server by the name in it, "
+                "and give the file of the authority that signed it by the environment variable SSL_CERT_FILE"
+            )
+        if error.reason in ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE"):
+            return InputError(f"{self}: does not speak TLS; write http:// in its address")
+        return Lost(f"{self}: the connection broke ({error.reason or error})")
 
     def _loads(self, content: bytes | str) -> Any:
         try:
@@ -156,6 +170,21 @@ class Server:
 
     def __str__(self) -> str:
         return f"{self.model} at {self.url}"
+
+
+def _certificates(http: Any) -> Any:
+    try:
+        return http.create_ssl_context()
+    except OSError as error:
+        raise InputError(
+            f"SSL_CERT_FILE or SSL_CERT_DIR: no certificates that can be read ({error}); set it right, or unset it"
+        ) from error
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
 
 
 def _status(error: Any) -> int:

@@ -46,7 +46,9 @@ class Completions:
 
     def body(self, prompt: str, prefix: str) -> dict[str, Any]:
         """The part of a request that puts a question and what was said to it so far."""
-        return {"prompt": prompt + prefix}
+        # vLLM's template has the token that begins a text in it already; llama.cpp leaves that to the completion.
+        plain = {"add_special_tokens": False} if self.template == "vllm" else {}
+        return {"prompt": prompt + prefix, **plain}
 
     def scores(self, n: int) -> Mapping[str, Any]:
         """Asks for the log-probabilities of the tokens and of n alternatives each."""

@@ -25,7 +25,7 @@ class Chunk:
         thought: of the thinking, where the server parts it from the answer.
         tokens: one by one, where log-probabilities came along.
         ids: number of token ids that came along, None where none did.
-        counted: tokens of the answer so far, as the server's usage says, None where it does not.
+        counted: tokens of the answer so far, as the server's usage (llama.cpp: timings) says, None where it does not.
         prompt_tokens: of the request, None where it does not say.
         ended: whether the answer ends here.
         truncated: whether at the limit of tokens.
@@ -47,12 +47,9 @@ def read_chunk(value: Mapping[str, Any]) -> Chunk:
     Raises:
         Lost: it has not the shape of either, or the answer was given up by the server.
     """
-    usage = value.get("usage")
-    counted, prompt_tokens = (
-        (_whole(usage.get("completion_tokens")), _whole(usage.get("prompt_tokens")))
-        if isinstance(usage, dict)
-        else (None, None)
-    )
+    usage, timings = (part if isinstance(part, dict) else {} for part in map(value.get, ("usage", "timings")))
+    counted, prompt_tokens = _whole(usage.get("completion_tokens")), _whole(usage.get("prompt_tokens"))
+    counted = _whole(timings.get("predicted_n")) if counted is None else counted
     choices = value.get("choices")
     if not isinstance(choices, list) or (choices and not isinstance(choices[0], dict)):
         raise Lost("the server streamed something else than choices; is the address that of an OpenAI-compatible API?")
