@@ -136,7 +136,7 @@ def test_a_budget_is_a_ceiling_that_counts_on_when_a_run_goes_on(tmp_path: Path)
 @pytest.mark.parametrize(
     ("budget", "words", "asked"),
     [
-        (Budget(tokens=100), "--max-tokens 100: 0 are spent, and the next call may take", 0),
+        (Budget(tokens=100), "--max-agent-tokens 100: 0 are spent, and the next call may take", 0),
         (Budget(proposals=1), "--max-proposals 1", 1),
         (Budget(time=0.0), "--max-time 0", 0),
         (Budget(cost=5.0), "the price of a call is unknown", 0),

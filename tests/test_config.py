@@ -118,6 +118,15 @@ def test_variables_that_nothing_reads_are_told(call: Any) -> None:
     assert "note:" not in call("config", "show", AUTOTTS_ROUNDS="3")
 
 
+def test_the_length_of_a_branch_is_no_ceiling_of_a_search(call: Any, world: Path) -> None:
+    (world / "autotts.toml").write_text("max-tokens = 80\n")
+    assert shown(call, "config", "show", "env", "collect")["max-tokens"]["value"] == 80
+    assert shown(call, "config", "show", "solve", AUTOTTS_MAX_TOKENS="90")["max-tokens"]["value"] == 90
+    rows = shown(call, "config", "show", "search", AUTOTTS_MAX_TOKENS="90")
+    assert "max-tokens" not in rows
+    assert rows["max-agent-tokens"]["value"] is None
+
+
 def test_what_a_variable_says_wrongly_is_called_by_its_name(call: Any) -> None:
     for words in (["config", "show"], ["search"]):
         assert "AUTOTTS_SEEDS: 'x'" in call(*words, code=2, AUTOTTS_SEEDS="x")

@@ -127,7 +127,7 @@ def test_events_come_in_the_order_of_the_slots_and_from_one_thread(tmp_path: Pat
 def test_a_limit_in_one_slot_lets_the_others_finish(tmp_path: Path) -> None:
     def script(context: Context) -> str:
         if context.slot == 1:
-            raise LimitReached("--max-tokens 5: no room")
+            raise LimitReached("--max-agent-tokens 5: no room")
         time.sleep(0.1)
         return good(1 + context.slot)
 
@@ -135,7 +135,7 @@ def test_a_limit_in_one_slot_lets_the_others_finish(tmp_path: Path) -> None:
     agent.concurrent = True  # type: ignore[attr-defined]
     with small_search(tmp_path / "a.db", [agent], proposals_per_round=3) as search:
         search.askers = 3
-        with pytest.raises(LimitReached, match="--max-tokens"):
+        with pytest.raises(LimitReached, match="--max-agent-tokens"):
             search.go()
         states = {p.slot: p.verdict is not None for p in search.archive.proposals("run-1") if p.round}
         assert states == {0: True, 2: False}

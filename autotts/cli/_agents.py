@@ -26,25 +26,27 @@ max_proposals_option = option(
 
 
 def limit_options(command: F) -> F:
-    """`--max-cost`, `--max-tokens`, `--max-time`, `--max-proposals`; the command gets `budget`."""
+    """`--max-cost`, `--max-agent-tokens`, `--max-time`, `--max-proposals`; the command gets `budget`."""
 
     @functools.wraps(command)
     def limited(
         *args: Any,
         max_cost: float | None,
-        max_tokens: int | None,
+        max_agent_tokens: int | None,
         max_time: float | None,
         max_proposals: int | None,
         plateau: int | None,
         target: float | None,
         **kwargs: Any,
     ) -> Any:
-        budget = Budget(max_cost, max_tokens, max_time, max_proposals, plateau, target)
+        budget = Budget(max_cost, max_agent_tokens, max_time, max_proposals, plateau, target)
         return command(*args, budget=budget, **kwargs)
 
     ceilings = (
         option("--max-cost", type=FiniteRange(0), default=None, metavar="DOLLARS", help="Of all model calls."),
-        option("--max-tokens", type=click.IntRange(0, _MOST), default=None, help="Of all model calls, in and out."),
+        option(
+            "--max-agent-tokens", type=click.IntRange(0, _MOST), default=None, help="Of all model calls, in and out."
+        ),
         max_time_option,
         max_proposals_option,
         option(

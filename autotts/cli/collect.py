@@ -33,7 +33,7 @@ __all__ = ["collect"]
 @option("--questions", required=True, metavar="FILE", help="JSON Lines with question, answer and perhaps id.")
 @option("-o", "--output", required=True, metavar="FILE", help="The environment, .jsonl or .jsonl.gz.")
 @option("--branches", type=click.IntRange(1, 100_000), default=128, help="Of each question.")
-@option("--interval", type=click.IntRange(1, MOST_TOKENS), default=500, help="Tokens between two probes.")
+@option("--interval", type=click.IntRange(1, MOST_TOKENS), default=500, help="Δ: tokens between two probes.")
 @option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, help="Of branch 0; branch b has this plus b.")
 @option("--answers", default="math", metavar="KIND", help="math, choice, text, or file.py:function.")
 @option("--equivalence", default=None, metavar="NAME", help="Of answers.  [default: latex for math, else exact]")

@@ -201,14 +201,18 @@ def kept_options(config: Config, known: Collection[str]) -> dict[str, Any]:
 
 
 def _by_option(stored: Mapping[str, Any], known: Collection[str]) -> dict[str, Any]:
-    """A stored configuration by the options that it comes from: `agents` is --agent, `tokens` is --max-tokens."""
+    """A stored configuration by the options that it comes from: `agents` is --agent, `tokens` is --max-agent-tokens."""
     found: dict[str, Any] = {}
     for key, value in stored.items():
         name = key.replace("_", "-")
         if isinstance(value, Mapping):
             found |= _by_option(value, known)
         else:
-            found[next((n for n in (name, f"max-{name}", name.removesuffix("s")) if n in known), name)] = value
+            found[
+                next(
+                    (n for n in (name, f"max-{name}", f"max-agent-{name}", name.removesuffix("s")) if n in known), name
+                )
+            ] = value
     return found
 
 

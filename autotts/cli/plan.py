@@ -44,7 +44,7 @@ def affordable(agents: Sequence[Agent], budget: Budget) -> None:
             raise InputError(
                 f"--max-cost {budget.cost:g}: the price of {agent.name} is unknown, so no such ceiling could "
                 f'be kept; give it with --prices FILE, {{"{agent.name}": {{"input": 0, "output": 0}}}} in dollars a '
-                "million tokens, or use --max-tokens"
+                "million tokens, or use --max-agent-tokens"
             )
 
 

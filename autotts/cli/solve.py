@@ -79,7 +79,12 @@ def controller_options(command: Any) -> Any:
             metavar="PATH",
             help="Recordings of this model, repeatable: interval, branches and equivalence are taken from them.",
         ),
-        option("--interval", type=click.IntRange(1, MOST_TOKENS), default=None, help="Δ.  [default: --env's, or 500]"),
+        option(
+            "--interval",
+            type=click.IntRange(1, MOST_TOKENS),
+            default=None,
+            help="Δ: tokens between two probes.  [default: --env's, or 500]",
+        ),
         option(
             "--max-branches",
             type=click.IntRange(1, 10_000),

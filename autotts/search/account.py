@@ -105,7 +105,7 @@ class Account:
             return
         tokens, cost, _ = self.archive.spent(self.run)
         if budget.tokens is not None and tokens >= budget.tokens:
-            raise LimitReached(f"--max-tokens {budget.tokens}: {tokens:,} tokens are spent")
+            raise LimitReached(f"--max-agent-tokens {budget.tokens}: {tokens:,} tokens are spent")
         if budget.cost is not None and cost >= budget.cost:
             raise LimitReached(f"--max-cost {budget.cost:g}: ${cost:.4f} is spent")
 
@@ -166,7 +166,7 @@ class Account:
         tokens, cost, unknown = self.archive.spent(self.run)
         if budget.tokens is not None and tokens + most > budget.tokens:
             raise LimitReached(
-                f"--max-tokens {budget.tokens}: {tokens:,} are spent, and the next call may take {most:,} more"
+                f"--max-agent-tokens {budget.tokens}: {tokens:,} are spent, and the next call may take {most:,} more"
             )
         if budget.cost is None:
             return
