@@ -153,6 +153,22 @@ def test_looks_are_counted_by_the_recording_and_shown(call: Any) -> None:
     assert max(row["accuracy"] for row in look["rows"]) > 1
 
 
+def test_a_held_out_score_at_two_costs_of_a_probe_is_one_look(call: Any) -> None:
+    call(*SEARCH, "--env", "tiny.jsonl")
+    held = small_environment("held", seed=7)
+    save_environment(replace(held, provenance={"kappa_measured": "36.6"}), "held.jsonl")
+    score = ("score", "parallel_probe", "--heldout", "held.jsonl", *QUICK)
+    free, *_, paid = json.loads(call(*score, "--kappa-probe", "measured", "--json"))
+    assert (free["kappa_probe"], paid["kappa_probe"]) == (0, 37)
+    assert free["looks"] == paid["looks"] == 1
+    assert paid["tokens"] > free["tokens"]
+    told = call(*score, "--kappa-probe", "20")
+    assert "scored 2 times in this archive" in told
+    looks = json.loads(call("show", "parallel_probe", "--json"))["ledger"]
+    assert [look["environment_name"] for look in looks] == [held.name, f"{held.name} (κ = 20)"]
+    assert looks[1]["rows"][-1]["tokens"] > looks[0]["rows"][-1]["tokens"]
+
+
 def test_the_front_shows_accuracies(call: Any) -> None:
     call(*SEARCH, "--env", "tiny.jsonl")
     points = json.loads(call("front", "--json"))

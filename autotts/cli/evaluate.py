@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 import click
@@ -23,8 +21,9 @@ from autotts.cli._common import (
     sandbox_options,
     workers_option,
 )
+from autotts.cli._kappa import at_kappas, kappa_option
 from autotts.cli.programs import find_program
-from autotts.errors import InputError, ProgramError
+from autotts.errors import ProgramError
 from autotts.evaluation import (
     Curve,
     Evaluator,
@@ -34,10 +33,8 @@ from autotts.evaluation import (
     parse_betas,
     parse_overrides,
 )
-from autotts.replay import Environment
-from autotts.replay.environment import KAPPA_MEASURED
 
-MOST_KAPPA = 2**31 - 1
+__all__ = ["evaluate", "print_beside", "print_rows"]
 
 
 @click.command()
@@ -47,12 +44,7 @@ MOST_KAPPA = 2**31 - 1
 @option("--seeds", type=click.IntRange(1, MOST_SEEDS), default=100, help="Episodes a question: seeds 0 … N − 1.")
 @option("--set", "overrides", multiple=True, metavar="KNOB=VALUE", help="Replace a knob at every β; repeatable.")
 @equivalence_option
-@option(
-    "--kappa-probe",
-    default=None,
-    metavar="N|measured",
-    help="Tokens that a probe costs; measured: 0, and beside it what it cost the server.  [default: as the file says]",
-)
+@kappa_option
 @option("--confirm", is_flag=True, help="Host episodes: slower, nothing unrevealed within the program's reach.")
 @workers_option
 @sandbox_options
@@ -79,7 +71,7 @@ def evaluate(
     protocol = Protocol(parse_betas(betas), tuple(range(seeds)), parse_overrides(overrides))
     source = "confirm" if confirm else "screen"
     tables: list[list[dict[str, Any]]] = []
-    for environments in _at_kappas(load_all(env_patterns, equivalence), kappa_probe):
+    for environments in at_kappas(load_all(env_patterns, equivalence), kappa_probe):
         with Evaluator(environments, workers, **isolating) as evaluator:
             isolation = evaluator.isolation
             try:
@@ -96,43 +88,13 @@ def evaluate(
     if len(tables) == 1:
         print_rows(tables[0], isolation)
     else:
-        _print_beside(*tables)
+        print_beside(*tables)
     for low, high in falling_pairs(protocol.betas, list(curve.mean()[1])):
         console().print(f"note: mean tokens fall between β = {low:g} and β = {high:g}; more β should spend more")
     return 0
 
 
-def _at_kappas(environments: list[Environment], kappa: str | None) -> list[list[Environment]]:
-    """The environments at each cost of a probe that is to be reported."""
-    if kappa is None:
-        return [environments]
-    if kappa == "measured":
-        return [_at(environments, [0] * len(environments)), _at(environments, list(map(_measured, environments)))]
-    if not kappa.isdecimal() or int(kappa) > MOST_KAPPA:
-        raise InputError(f"--kappa-probe {kappa}: must be a whole number of tokens, or measured")
-    return [_at(environments, [int(kappa)] * len(environments))]
-
-
-def _at(environments: Sequence[Environment], kappas: Sequence[int]) -> list[Environment]:
-    return [replace(environment, kappa_probe=k) for environment, k in zip(environments, kappas, strict=True)]
-
-
-def _measured(environment: Environment) -> int:
-    """What a probe cost where it was recorded, in whole tokens."""
-    text = environment.provenance.get(KAPPA_MEASURED)
-    try:
-        value = float(text) if text is not None else math.nan
-    except ValueError:
-        value = math.nan
-    if not 0 <= value <= MOST_KAPPA:
-        raise InputError(
-            f"--kappa-probe measured: {environment.name} says nothing that can be used of what a probe cost "
-            f"(provenance {KAPPA_MEASURED!r}); give a number"
-        )
-    return round(value)
-
-
-def _print_beside(free: list[dict[str, Any]], paid: list[dict[str, Any]]) -> None:
+def print_beside(free: list[dict[str, Any]], paid: list[dict[str, Any]]) -> None:
     """Rows of one program with free probes, and beside them with probes that cost what they were measured to."""
     head = free[0]
     table = Table(

@@ -20,7 +20,8 @@ from autotts.cli._common import (
     sandbox_options,
     workers_option,
 )
-from autotts.cli.evaluate import print_rows
+from autotts.cli._kappa import at_kappas, kappa_option
+from autotts.cli.evaluate import print_beside, print_rows
 from autotts.cli.programs import find_program
 from autotts.errors import InputError, ProgramError
 from autotts.evaluation import SHIPPED, Curve, Evaluator, Protocol, failed_rows, parse_betas
@@ -37,6 +38,7 @@ __all__ = ["score"]
 @option("--betas", default="11", metavar="N|LIST", help="A count (11 = 0, 0.1 … 1) or values (0,0.5,1).")
 @option("--seeds", type=click.IntRange(1, MOST_SEEDS), default=20, help="Episodes a question: seeds 0 … N − 1.")
 @equivalence_option
+@kappa_option
 @workers_option
 @sandbox_options
 @archive_option
@@ -47,6 +49,7 @@ def score(
     betas: str,
     seeds: int,
     equivalence: str | None,
+    kappa_probe: str | None,
     workers: int,
     isolating: dict[str, Any],
     archive: str,
@@ -60,41 +63,52 @@ def score(
         raise InputError(f"--archive {archive}: no such archive; the ledger of held-out looks is kept in one")
     found = find_program(program, archive)
     environments = load_all(heldout, equivalence)
+    settings = at_kappas(environments, kappa_probe)
     protocol = Protocol(parse_betas(betas), tuple(range(seeds)))
     with Archive(archive) as store:
         for environment in environments:
             _refuse_searched(store, environment)
-        with Evaluator(environments, workers, **isolating) as evaluator:
-            isolation = evaluator.isolation
-            try:
-                results = evaluator.confirmed(found, protocol)
-            except ProgramError as error:
-                if as_json:
-                    print_json(failed_rows(found, environments, protocol, "confirm", isolation, error))
-                raise
-        curve = Curve.of(environments, protocol.betas, results)
-        rows = curve.rows(found, environments, protocol, results, "confirm", isolation)
-        looks = {}
+        tables: list[list[dict[str, Any]]] = []
+        for costed in settings:
+            with Evaluator(costed, workers, **isolating) as evaluator:
+                isolation = evaluator.isolation
+                try:
+                    results = evaluator.confirmed(found, protocol)
+                except ProgramError as error:
+                    if as_json:
+                        print_json(failed_rows(found, costed, protocol, "confirm", isolation, error))
+                    raise
+            curve = Curve.of(costed, protocol.betas, results)
+            tables.append(curve.rows(found, costed, protocol, results, "confirm", isolation))
         run = "" if found.name in SHIPPED else _run_of(store, found.hash)
-        for environment in environments:
-            own = [row for row in rows if row["env_hash"] == environment.hash]
-            entry = LedgerEntry(
-                found.hash,
-                environment.content_hash,
-                environment.name,
-                tuple(LedgerRow(r["beta"], r["accuracy"] / 100, r["tokens"], r["sequential_tokens"]) for r in own),
-                run,
-            )
-            looks[environment.hash] = store.append_ledger(entry).number
+        looks = [
+            _written(store, found.hash, run, recorded, costed, tables[0])
+            for recorded, costed in zip(environments, settings[0], strict=True)
+        ]
     if as_json:
-        print_json([{**row, "looks": looks[row["env_hash"]], "run": run or None} for row in rows])
+        number = {hash: look for costed in settings for hash, look in zip((c.hash for c in costed), looks, strict=True)}
+        print_json([{**row, "looks": number[row["env_hash"]], "run": run or None} for rows in tables for row in rows])
         return 0
-    print_rows(rows, isolation)
+    if len(tables) == 1:
+        print_rows(tables[0], isolation)
+    else:
+        print_beside(*tables)
     if run:
         console().print(f"{found.name or found.id} comes from {run}")
-    for environment in environments:
-        console().print(f"{environment.name}: scored {times(looks[environment.hash])} in this archive")
+    for environment, look in zip(environments, looks, strict=True):
+        console().print(f"{environment.name}: scored {times(look)} in this archive")
     return 0
+
+
+def _written(
+    store: Archive, program: str, run: str, recorded: Environment, costed: Environment, rows: list[dict[str, Any]]
+) -> int:
+    """Write one look at a recording into the ledger, whatever a probe costs; the how-manieth it is."""
+    kappa = costed.kappa_probe
+    name = recorded.name if kappa == recorded.kappa_probe else f"{recorded.name} (κ = {kappa})"
+    own = [row for row in rows if row["env_hash"] == costed.hash]
+    found = tuple(LedgerRow(r["beta"], r["accuracy"] / 100, r["tokens"], r["sequential_tokens"]) for r in own)
+    return store.append_ledger(LedgerEntry(program, recorded.content_hash, name, found, run)).number
 
 
 def _run_of(store: Archive, program: str) -> str:
