@@ -187,7 +187,8 @@ def test_a_full_read_has_no_probes_and_can_be_probed_later(tmp_path: Path) -> No
         ('{"some": "thing"}\n', "holds something else"),
         ("my notes", "holds something else"),
         (
-            '{"schema":"autotts.texts/1","settings":{"--model":"fake","--interval":16,"--seed":6},"about":{}}\n',
+            '{"schema":"autotts.texts/1","settings":{"--model":"fake","--interval":16,"--seed":6},"about":{}}\n'
+            '{"lost":3,"prompt_tokens":5}\n',
             "--seed 6",
         ),
         (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
+from dataclasses import fields
 from typing import Any, TypeVar, cast
 
 import click
@@ -16,9 +17,26 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 MOST_TOKENS = 2**31 - 1
 
+_HOW = (
+    option("--model", required=True, metavar="NAME", help="The model's name there."),
+    option("--temperature", type=FiniteRange(0, 10), default=0.7, help="Of branches; probes are greedy."),
+    option("--top-p", type=FiniteRange(0, 1, min_open=True), default=None, help="Of branches.  [default: server's]"),
+    option("--max-tokens", type=click.IntRange(1, MOST_TOKENS), default=32_768, help="At which a branch is cut off."),
+    option("--stop", multiple=True, metavar="TEXT", help="At which a branch ends; repeatable."),
+    option(
+        "--api",
+        type=click.Choice(["auto", "completions", "chat", "raw"]),
+        default="auto",
+        help="Raw completions where the server tells its chat template, else chat; raw: no chat template.",
+    ),
+    option("--tokenizer", default=None, metavar="FILE", help="tokenizer.json, where the server tells no counts."),
+    option("--full-read", is_flag=True, help="No probes, for servers that cannot: branches are read at their ends."),
+    prompts_option,
+)
+
 
 def connection_options(command: F) -> F:
-    """Where a model is and how it is asked; the command gets `connection`, all but `full_read` of a `Connection`."""
+    """Where a model is and how it is asked; the command gets `connection`."""
     return _connecting(command, 16)
 
 
@@ -40,48 +58,16 @@ def _connecting(
     deadline_seconds: float = 600.0,
 ) -> F:
     @functools.wraps(command)
-    def connecting(
-        *args: Any,
-        base_url: str,
-        model: str,
-        temperature: float,
-        top_p: float | None,
-        max_tokens: int,
-        stop: tuple[str, ...],
-        api: Any,
-        tokenizer: str | None,
-        prompts_folder: str | None,
-        concurrency: int | None,
-        deadline: float,
-        **kwargs: Any,
-    ) -> Any:
+    def connecting(*args: Any, **kwargs: Any) -> Any:
         from autotts.live.connect import Connection, Sampling  # which an agent's models come with
 
-        sampling = Sampling(temperature, top_p, max_tokens, stop)
-        connection = Connection(
-            base_url, model, sampling, api, tokenizer, prompts_folder, deadline=deadline, concurrency=concurrency
-        )
-        return command(*args, connection=connection, **kwargs)
+        kwargs["prompts"] = kwargs.pop("prompts_folder")
+        sampling = Sampling(**_taken(Sampling, kwargs))
+        return command(*args, connection=Connection(sampling=sampling, **_taken(Connection, kwargs)), **kwargs)
 
     options = (
         option(address, "base_url", required=True, metavar="URL", help="Where the server is, mostly ending in /v1."),
-        option("--model", required=True, metavar="NAME", help="The model's name there."),
-        option("--temperature", type=FiniteRange(0, 10), default=0.7, help="Of branches; probes are greedy."),
-        option(
-            "--top-p", type=FiniteRange(0, 1, min_open=True), default=None, help="Of branches.  [default: server's]"
-        ),
-        option(
-            "--max-tokens", type=click.IntRange(1, MOST_TOKENS), default=32_768, help="At which a branch is cut off."
-        ),
-        option("--stop", multiple=True, metavar="TEXT", help="At which a branch ends; repeatable."),
-        option(
-            "--api",
-            type=click.Choice(["auto", "completions", "chat", "raw"]),
-            default="auto",
-            help="Raw completions where the server tells its chat template, else chat; raw: no chat template.",
-        ),
-        option("--tokenizer", default=None, metavar="FILE", help="tokenizer.json, where the server tells no counts."),
-        prompts_option,
+        *_HOW,
         option(
             at_a_time,
             "concurrency",
@@ -97,3 +83,8 @@ def _connecting(
         ),
     )
     return with_options(options, cast(F, connecting))
+
+
+def _taken(kind: Any, given: dict[str, Any]) -> dict[str, Any]:
+    """The arguments that are fields of a dataclass, taken out of those that were given."""
+    return {field.name: given.pop(field.name) for field in fields(kind) if field.name in given}

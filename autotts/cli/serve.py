@@ -5,12 +5,11 @@ from __future__ import annotations
 import asyncio
 import socket
 from contextlib import closing
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from autotts.cli._common import archive_option, option, sandbox_options
+from autotts.cli._common import archive_option, sandbox_options
 from autotts.cli._live import upstream_options
 from autotts.cli._serving import KEY, Endpoint, endpoint_options, read_key
 from autotts.cli.solve import Controlled, controlled, controller_options
@@ -29,7 +28,6 @@ _EXTRA = ("prometheus_client", "starlette", "uvicorn")
 @controller_options
 @upstream_options
 @endpoint_options
-@option("--full-read", is_flag=True, help="For servers that cannot be probed: the controller looks at ends only.")
 @sandbox_options
 @archive_option
 def serve(
@@ -43,7 +41,6 @@ def serve(
     equivalence: str | None,
     connection: Connection,
     endpoint: Endpoint,
-    full_read: bool,
     isolating: dict[str, Any],
     archive: str,
 ) -> int:
@@ -60,7 +57,6 @@ def serve(
             raise
         raise InputError("autotts serve needs its packages: pip install 'autotts[live]'") from error
     how = controlled(controller, archive, beta, budget, env_patterns, interval, max_branches, equivalence, isolating)
-    connection = replace(connection, full_read=full_read)
     settings = Settings(
         how.program.name or how.program.id,
         _terms(endpoint, how, connection),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -156,7 +156,6 @@ def _names(environments: tuple[Environment, ...]) -> str:
 @controller_options
 @wave_connection_options
 @option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, help="Of branch 0; branch b has this plus b.")
-@option("--full-read", is_flag=True, help="For servers that cannot be probed: the controller looks at ends only.")
 @option("--display", type=click.Choice(["rich", "plain", "none"]), default=None, help="[default: by the terminal]")
 @sandbox_options
 @archive_option
@@ -173,7 +172,6 @@ def solve(
     equivalence: str | None,
     connection: Connection,
     seed: int,
-    full_read: bool,
     display: Any,
     isolating: dict[str, Any],
     archive: str,
@@ -194,7 +192,6 @@ def solve(
     title = f"{' '.join(text.split())[:200]}   [{name} at β = {how.beta:.6g}, {connection.model}]"
     out = console(stderr=as_json)
     with Reader(answers) as reader, solving(display, out, title, how.interval) as watch:
-        connection = replace(connection, full_read=full_read)
         solution, isolation = asyncio.run(_solved(text, how, connection, reader, seed, watch, isolating))
     compared, source = _sc64(solution, how.environments)
     if as_json:
