@@ -2,6 +2,7 @@
 
 The public surface, loaded name by name when first used. Three nouns explain it: an *archive* keeps programs and what
 they scored, an *agent* writes programs, a *search* runs them against recorded environments and tells the agent.
+A *recording* makes an environment of a model behind a server, and a *solver* runs a program in front of one.
 Errors are in `autotts.errors`, what programs may import in `autotts.toolkit`. docs/library.md shows it in use.
 """
 
@@ -13,8 +14,12 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from autotts.agents import Agent, Candidate, Context, MockAgent, Proposal, Settings, make_agent
     from autotts.archive import Archive
-    from autotts.errors import AgentError, AutoTTSError, InputError, LimitReached, ProgramError
+    from autotts.errors import AgentError, AutoTTSError, InputError, LimitReached, ProgramError, ServerError
     from autotts.evaluation import Curve, EnvironmentResult, Evaluator, Program, Protocol, load_program, shipped
+    from autotts.live.connect import Connection, Sampling, connect
+    from autotts.live.reading import Reader
+    from autotts.live.record import Recording
+    from autotts.live.solver import Solution, Solver
     from autotts.replay import (
         UNPARSED,
         Environment,
@@ -23,6 +28,7 @@ if TYPE_CHECKING:
         Trajectory,
         load_environment,
         load_environments,
+        read_questions,
         save_environment,
         synthetic_environments,
     )
@@ -38,6 +44,7 @@ __all__ = [
     "Budget",
     "Candidate",
     "Config",
+    "Connection",
     "Context",
     "Curve",
     "Environment",
@@ -55,16 +62,24 @@ __all__ = [
     "Proposal",
     "Protocol",
     "Question",
+    "Reader",
+    "Recording",
+    "Sampling",
     "Sandbox",
     "Search",
+    "ServerError",
     "Settings",
+    "Solution",
+    "Solver",
     "Trajectory",
+    "connect",
     "default_selector",
     "load_environment",
     "load_environments",
     "load_program",
     "make_agent",
     "open_run",
+    "read_questions",
     "save_environment",
     "shipped",
     "start_run",
@@ -74,10 +89,14 @@ __all__ = [
 _ROOMS = {
     "agents": "Agent Candidate Context MockAgent Proposal Settings make_agent",
     "archive": "Archive",
-    "errors": "AgentError AutoTTSError InputError LimitReached ProgramError",
+    "errors": "AgentError AutoTTSError InputError LimitReached ProgramError ServerError",
     "evaluation": "Curve EnvironmentResult Evaluator Program Protocol load_program shipped",
-    "replay": "UNPARSED Environment Episode Question Trajectory load_environment load_environments save_environment "
-    "synthetic_environments",
+    "live.connect": "Connection Sampling connect",
+    "live.reading": "Reader",
+    "live.record": "Recording",
+    "live.solver": "Solution Solver",
+    "replay": "UNPARSED Environment Episode Question Trajectory load_environment load_environments read_questions "
+    "save_environment synthetic_environments",
     "sandbox": "Limits Sandbox",
     "search": "Budget Config Event Listeners Search default_selector open_run start_run",
 }

@@ -11,8 +11,7 @@ import click
 from autotts.cli._common import FiniteRange, console, option
 from autotts.cli._live import MOST_TOKENS, connection_options
 from autotts.cli.shaping import output_path
-from autotts.replay import save_environment
-from autotts.replay.questions import read_questions
+from autotts.replay import read_questions, save_environment
 
 if TYPE_CHECKING:
     from autotts.live.connect import Connection

@@ -7,7 +7,7 @@ import ssl
 from collections.abc import AsyncGenerator, Iterator, Mapping
 from typing import Any
 
-from autotts.agents.models import PROVIDERS, Busy, Lost, make_address, read_refusal, refused
+from autotts.agents.models import PROVIDERS, Busy, Lost, hints, make_address, read_refusal, refused
 from autotts.errors import InputError
 
 __all__ = ["Server"]
@@ -124,14 +124,7 @@ class Server:
         raise self._refusal(response.status_code, response.headers, body)
 
     def _refusal(self, status: int, headers: Mapping[str, str], body: bytes | str) -> Exception:
-        mend = {
-            401: f"set the environment variable {self._variable} to a key that is valid there",
-            403: f"the key in {self._variable} may not do this",
-            404: "no such model or no such address; see the model's name, and the address, which mostly ends in /v1",
-            405: "no such address; see the address of the server",
-            **dict.fromkeys((301, 302, 303, 307, 308), "it sends elsewhere; give the address where it really is"),
-        }
-        failure = refused(read_refusal(status, headers, body), str(self), mend, with_tools=False)
+        failure = refused(read_refusal(status, headers, body), str(self), hints(self._variable), with_tools=False)
         message = self._clean(str(failure))
         return Busy(message, failure.retry_after) if isinstance(failure, Busy) else type(failure)(message)
 

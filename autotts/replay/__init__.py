@@ -11,6 +11,7 @@ from autotts.replay.formats import (
     read_environment,
     save_environment,
 )
+from autotts.replay.questions import read_questions
 from autotts.replay.source import Table, TableSource
 from autotts.replay.summary import summarize
 from autotts.replay.synthetic import synthetic_environments
@@ -31,6 +32,7 @@ __all__ = [
     "load_environment",
     "load_environments",
     "read_environment",
+    "read_questions",
     "save_environment",
     "summarize",
     "synthetic_environments",

@@ -15,7 +15,7 @@ from autotts.agents.models._base import (
     ToolResult,
     Turn,
 )
-from autotts.agents.models._failures import Secret, read_refusal, refused
+from autotts.agents.models._failures import Secret, hints, read_refusal, refused
 from autotts.agents.models.providers import PROVIDERS, Provider, make_address, make_model
 
 __all__ = [
@@ -35,6 +35,7 @@ __all__ = [
     "ToolCall",
     "ToolResult",
     "Turn",
+    "hints",
     "make_address",
     "make_model",
     "read_refusal",

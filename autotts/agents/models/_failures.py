@@ -15,7 +15,7 @@ from autotts.agents.models._base import Busy, Lost, NoTools, TooLong
 from autotts.agents.models._json import WrongShape, loads
 from autotts.errors import InputError
 
-__all__ = ["Refusal", "Secret", "read_refusal", "refused", "retry_after"]
+__all__ = ["Refusal", "Secret", "hints", "read_refusal", "refused", "retry_after"]
 
 # Timeouts of gateways: the model behind them may have done the work.
 _LOST = frozenset({504, 520, 522, 524})
@@ -135,13 +135,31 @@ def _number(text: str | None) -> float | None:
     return max(0.0, value) if math.isfinite(value) else None
 
 
+def hints(variable: str, v1: bool = True) -> dict[int, str]:
+    """How to mend what a status complains about.
+
+    Args:
+        variable: the environment variable that has the key.
+        v1: whether the server's address mostly ends in /v1.
+    """
+    return {
+        401: f"set the environment variable {variable} to a key that is valid there",
+        402: "pay the provider, or use another model",
+        403: f"the key in {variable} may not do this",
+        404: "no such model or no such address; see the model's name, and the address"
+        + (", which mostly ends in /v1" if v1 else ""),
+        405: "no such address; see the address of the server",
+        **dict.fromkeys((301, 302, 303, 307, 308), "it sends elsewhere; give the address where it really is"),
+    }
+
+
 def refused(refusal: Refusal, server: str, mend: Mapping[int, str], with_tools: bool) -> Exception:
     """The exception that a refusal becomes; its message still may have a key in it.
 
     Args:
         refusal: what the server said.
         server: name and address, for the message.
-        mend: how to mend what a status complains about.
+        mend: see `hints`.
         with_tools: whether tools were sent.
     """
     status = refusal.status

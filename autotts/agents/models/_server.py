@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 
 from autotts.agents.models._base import Busy, Lost, Reply, Request, ToolResult, Turn
 from autotts.agents.models._deadline import within
-from autotts.agents.models._failures import Refusal, Secret, read_refusal, refused
+from autotts.agents.models._failures import Refusal, Secret, hints, read_refusal, refused
 from autotts.agents.models._json import WrongShape, a_dict, loads, sendable
 from autotts.errors import InputError
 
@@ -147,7 +147,8 @@ class ServerModel(ABC):
         lesson = self._negotiated(refusal, body)
         if lesson:
             return Busy(self._clean(f"{self._server}: {lesson}"), 0.0)
-        failure = refused(refusal, self._server, self._mend(), "tools" in body)
+        mend = hints(self._address.variable, v1=self.package != "anthropic")
+        failure = refused(refusal, self._server, mend, "tools" in body)
         message = self._clean(str(failure))
         return Busy(message, failure.retry_after) if isinstance(failure, Busy) else type(failure)(message)
 
@@ -175,18 +176,6 @@ class ServerModel(ABC):
         if 400 <= status < 600:
             raise self._refused(Refusal(status, words), body)
         raise Lost(self._clean(f"{self._server} answered with an error: {words}"))
-
-    def _mend(self) -> dict[int, str]:
-        key = f"set the environment variable {self._address.variable} to a key that is valid there"
-        return {
-            401: key,
-            402: "pay the provider, or use another model",
-            403: f"the key in {self._address.variable} may not do this",
-            404: "no such model or no such address; see the model's name, and the address"
-            + ("" if self.package == "anthropic" else ", which mostly ends in /v1"),
-            405: "no such address; see the address of the server",
-            **dict.fromkeys((301, 302, 303, 307, 308), "it sends elsewhere; give the address where it really is"),
-        }
 
 
 class _Answered(Exception):
