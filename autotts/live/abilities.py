@@ -18,11 +18,9 @@ from autotts.live.server import Server
 from autotts.live.ways import Api, Chat, Completions, Template, Way, templated
 from autotts.live.wire import Chunk, read_chunk
 
-__all__ = ["FULL_READ", "Abilities", "find_out"]
+__all__ = ["Abilities", "find_out"]
 
-FULL_READ = (
-    "record full trajectories without probes (--full-read), which self-consistency, ASC and ESC can be replayed on"
-)
+FULL_READ = "do without probes (--full-read): self-consistency, ASC and ESC read branches at their ends only"
 
 ALTERNATIVES = 5
 """Log-probabilities that are asked for at each token; more than most servers' limit would be refused."""
@@ -50,6 +48,7 @@ class Abilities:
         counting: how tokens are counted.
         scores: whether log-probabilities come along.
         probes: whether a given text can be continued.
+        apart: whether thinking comes apart from the answer, without its marks.
     """
 
     way: Way
@@ -57,6 +56,7 @@ class Abilities:
     counting: Counting
     scores: bool
     probes: bool
+    apart: bool
 
     def words(self) -> str:
         """In one line, for people."""
@@ -137,7 +137,8 @@ async def _tried(server: Server, way: Way, tokenizer: bool) -> Abilities:
             refusal = error
             continue
         counting = "tokenizer" if tokenizer else _counting(server, chunks)
-        return Abilities(way, extras, counting, any(chunk.tokens for chunk in chunks), probes=True)
+        scored, apart = any(chunk.tokens for chunk in chunks), any(chunk.thought for chunk in chunks)
+        return Abilities(way, extras, counting, scored, probes=True, apart=apart)
     raise refusal
 
 

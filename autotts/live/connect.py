@@ -13,17 +13,20 @@ from typing import Any
 from autotts.agents.models import Busy, Lost
 from autotts.errors import InputError, ServerError
 from autotts.evaluation.evaluate import to_stderr
-from autotts.live.abilities import FULL_READ, Abilities, find_out
+from autotts.live.abilities import Abilities, find_out
 from autotts.live.counting import Counter, Tokenizer, load_tokenizer
 from autotts.live.gate import Gate, patiently
 from autotts.live.growth import Piece
 from autotts.live.model import Asked, Said
 from autotts.live.server import Server
-from autotts.live.ways import CLOSED, OPEN, Api
+from autotts.live.ways import CLOSED, OPEN, Api, is_thinking
 from autotts.live.wire import Chunk, read_chunk
 from autotts.prompts import Prompts
 
 __all__ = ["Connection", "HttpModel", "Sampling", "connect"]
+
+
+ENDS_ONLY = "use a controller that reads branches at their ends only (sc, asc, esc)"
 
 
 @dataclass(frozen=True)
@@ -65,7 +68,7 @@ class Connection:
         prompts: a folder of templates of one's own.
         deadline: seconds within which a request is tried again, and within which something of an answer must come.
         concurrency: requests at a time, None for as many as are asked.
-        full_read: no probes.
+        full_read: no probes; then the server need not continue a given text.
     """
 
     base_url: str
@@ -134,6 +137,8 @@ class HttpModel:
 
     async def branch(self, asked: Asked, seed: int, prefix: str = "", spent: int = 0) -> AsyncIterator[Piece]:
         """See `LiveModel.branch`."""
+        if prefix and not self.abilities.probes:
+            raise InputError(f"{self._server}: cannot let a branch go on from its text; {ENDS_ONLY}")
         way, connection = self.abilities.way, self._connection
         body = {
             "model": self.name,
@@ -143,7 +148,7 @@ class HttpModel:
             "stream": True,
         }
         counter = Counter(self.abilities.counting, spent, self._tokenizer)
-        text = _Text(prefix)
+        text = _Text(prefix, self.abilities.apart and is_thinking(prefix))
         async with AsyncExitStack() as held:
             opening = partial(self._open, held, way.path, body)
             first, stream = await patiently(opening, connection.deadline)
@@ -189,8 +194,8 @@ class HttpModel:
 
     async def probe(self, asked: Asked, prefix: str) -> Said:
         """See `LiveModel.probe`."""
-        if not self.abilities.probes:
-            raise InputError(f"{self._server}: no branch can be probed there; {FULL_READ}")
+        if self._connection.full_read:
+            raise InputError(f"{self._server}: with --full-read no branch can be probed on its way; {ENDS_ONLY}")
         way = self.abilities.way
         cue = self.prompts.probe(asked.question, way.is_thinking(asked.prompt, prefix)).text
         scores = way.scores(1) if self.abilities.scores else {}
@@ -221,12 +226,13 @@ class _Text:
 
     Args:
         prefix: that the branch goes on from.
+        thinking: whether it is within thinking, which the server parts from the answer.
     """
 
-    def __init__(self, prefix: str) -> None:
+    def __init__(self, prefix: str, thinking: bool) -> None:
         self._echo = prefix
         self._held = ""
-        self._thinking = False
+        self._thinking = thinking
         self._began = bool(prefix)
 
     def add(self, chunk: Chunk) -> str:
