@@ -119,6 +119,18 @@ def test_a_template_of_ones_own_is_the_whole_text(tmp_path: Any) -> None:
         assert asyncio.run(tell(server.url)) == (f"Q: {QUESTION}\n\nA:", " So: \\boxed{")
 
 
+def test_half_a_character_in_a_question_is_sent_as_another() -> None:
+    async def tell(url: str) -> bool:
+        async with connect(connection(url)) as model:
+            asked = await model.ask("What is 3 + 4? \ud83d")
+            return [piece async for piece in model.branch(asked, 1)][-1].ended and "}" in (
+                await model.probe(asked, "t1.1 \ude00")
+            ).text
+
+    with token_server() as server:
+        assert asyncio.run(tell(server.url))
+
+
 def thinking_apart(request: Request) -> Response:
     """A chat of 40 tokens, called by their numbers; 32 are thinking, which a reasoning parser parts from the answer."""
     body = request.get_json()

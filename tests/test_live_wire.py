@@ -95,6 +95,8 @@ IN_CHATS_SHAPE = {"content": [{"token": "a", "logprob": None}]}
         ({"choices": [{"text": "", "finish_reason": "length"}]}, Chunk(ended=True, truncated=True)),
         ({"choices": [{"text": "a", "logprobs": ONE_BY_ONE}]}, Chunk("a", tokens=(Token("a", -0.5),))),
         ({"choices": [{"text": "a", "logprobs": IN_CHATS_SHAPE}]}, Chunk("a", tokens=(Token("a"),))),
+        ({"choices": [{"text": "é🙂\ud83d"}]}, Chunk("é🙂?")),
+        ({"choices": [{"delta": {"reasoning": "\ude00"}}]}, Chunk(thought="?")),
         ({"choices": [{"text": "a", "token_ids": [7, 8]}]}, Chunk("a", ids=2)),
         ({"choices": [{"text": "🎉"}], "timings": {"predicted_n": 3}}, Chunk("🎉", counted=3)),
         ({"choices": [], "usage": {"completion_tokens": 4}, "timings": {"predicted_n": 3}}, Chunk(counted=4)),

@@ -7,7 +7,7 @@ import ssl
 from collections.abc import AsyncGenerator, Iterator, Mapping
 from typing import Any
 
-from autotts.agents.models import PROVIDERS, Busy, Lost, hints, make_address, read_refusal, refused
+from autotts.agents.models import PROVIDERS, Busy, Lost, hints, make_address, read_refusal, refused, sendable
 from autotts.errors import InputError
 
 __all__ = ["Server"]
@@ -81,7 +81,7 @@ class Server:
     async def _json(self, method: str, url: str, body: Mapping[str, Any] | None) -> Any:
         content = b""
         try:
-            async with self._client.stream(method, url, json=body) as response:
+            async with self._client.stream(method, url, json=sendable(body)) as response:
                 await self._check(response)
                 async for part in response.aiter_bytes():
                     content += part
@@ -98,7 +98,7 @@ class Server:
             Lost: also where the stream ends without [DONE].
         """
         try:
-            async with self._client.stream("POST", self.url + path, json=body) as response:
+            async with self._client.stream("POST", self.url + path, json=sendable(body)) as response:
                 await self._check(response)
                 async for event in self._http.EventSource(response):
                     if event.data.strip() == "[DONE]":

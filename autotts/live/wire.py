@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from autotts.agents.models import Lost
+from autotts.agents.models import Lost, sendable
 from autotts.live.growth import Token
 
 __all__ = ["Chunk", "read_chunk"]
@@ -63,8 +63,8 @@ def read_chunk(value: Mapping[str, Any]) -> Chunk:
         raise Lost(f"the server gave a branch up ({str(finish)[:40]})")
     ids = choice.get("token_ids")
     return Chunk(
-        text=text if isinstance(text, str) else "",
-        thought=next((t for t in map(said.get, ("reasoning_content", "reasoning")) if isinstance(t, str)), ""),
+        text=_text(text),
+        thought=next((_text(t) for t in map(said.get, ("reasoning_content", "reasoning")) if isinstance(t, str)), ""),
         tokens=_tokens(choice.get("logprobs")),
         ids=len(ids) if isinstance(ids, list) else None,
         counted=counted,
@@ -72,6 +72,11 @@ def read_chunk(value: Mapping[str, Any]) -> Chunk:
         ended=finish is not None,
         truncated=bool(finish is not None and ENDS[finish]),
     )
+
+
+def _text(value: Any) -> str:
+    """A text that can be written, and sent again: a server may have parted a character into its surrogates."""
+    return sendable(value) if isinstance(value, str) else ""
 
 
 def _whole(value: Any) -> int | None:
@@ -92,7 +97,7 @@ def _tokens(logprobs: Any) -> tuple[Token, ...]:
         tops = logprobs.get("top_logprobs")
         tops = tops if isinstance(tops, list) and len(tops) == len(texts) else [None] * len(texts)
         rows = [(text, value, _pairs(top)) for text, value, top in zip(texts, values, tops, strict=False)]
-    return tuple(Token(str(text), _finite(value), _entropy(top)) for text, value, top in rows)
+    return tuple(Token(_text(text), _finite(value), _entropy(top)) for text, value, top in rows)
 
 
 def _pairs(top: Any) -> list[float]:

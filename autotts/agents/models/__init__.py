@@ -16,6 +16,7 @@ from autotts.agents.models._base import (
     Turn,
 )
 from autotts.agents.models._failures import Secret, hints, read_refusal, refused
+from autotts.agents.models._json import sendable
 from autotts.agents.models.providers import PROVIDERS, Provider, make_address, make_model
 
 __all__ = [
@@ -40,4 +41,5 @@ __all__ = [
     "make_model",
     "read_refusal",
     "refused",
+    "sendable",
 ]
