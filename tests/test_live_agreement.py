@@ -94,13 +94,24 @@ def reader() -> Iterator[Reader]:
         yield made
 
 
-def test_the_recording_has_what_may_go_wrong(environment: Environment) -> None:
-    branches = [branch for question in environment.questions for branch in question.branches]
+def test_what_is_recorded_is_what_the_server_says(environment: Environment, folder: Path) -> None:
+    same, seen = get_equivalence("latex"), Counter[str]()
+
+    def form(answer: str) -> str:
+        return same(answer) if answer else UNPARSED
+
+    for question, row in zip(
+        environment.questions, json.loads((folder / "recording.json").read_text())["questions"], strict=True
+    ):
+        assert question.text == row["question"]
+        for branch, (probes, total, final) in zip(question.branches, row["branches"], strict=True):
+            assert (branch.tokens, branch.truncated) == (min(total, MOST), total > MOST)
+            assert branch.probes == tuple(map(form, probes[: (branch.tokens - 1) // DELTA]))
+            assert branch.truncated or branch.final == form(final)
+            assert {"logprob", "entropy"} <= branch.signals.keys()
+            seen.update([*branch.probes, "truncated" if branch.truncated else "whole"])
     assert {branch.tokens for branch in environment.questions[0].branches} == {min(n, MOST) for n in TOTALS}
-    assert any(branch.truncated for branch in branches) and not all(branch.truncated for branch in branches)
-    answers = Counter(answer for branch in branches for answer in branch.answers)
-    assert answers[UNPARSED] and answers[get_equivalence("latex")("1/2")] and "0.5" not in answers
-    assert all({"logprob", "entropy"} <= branch.signals.keys() for branch in branches)
+    assert seen[UNPARSED] and seen["1/2"] and seen["truncated"] and not seen["0.5"]
 
 
 @pytest.fixture(scope="module")
