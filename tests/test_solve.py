@@ -3,31 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
-import random
 import signal
 import threading
-from collections.abc import AsyncIterator, Callable
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from autotts.errors import InputError, ProgramError, ServerError
-from autotts.evaluation import SHIPPED, Evaluator, Program, Protocol, shipped
-from autotts.live.connect import Connection, connect
-from autotts.live.growth import Piece
+from autotts.evaluation import SHIPPED, Program, shipped
 from autotts.live.model import Asked, Said
-from autotts.live.reading import Reader
 from autotts.live.solver import Solution, Solver
 from autotts.live.source import Step
-from autotts.replay import Environment, Question, Trajectory
-from autotts.replay.source import branch_order
 from autotts.testing.hostile import ATTACKS
 from tests.fake_live import FakeModel
 from tests.leaks import descendants, descriptors, soon
-from tests.stub_servers import token_server
 from tests.test_live import DELTA, Failing, Plain
 
 
@@ -76,104 +67,6 @@ def test_a_program_that_never_looks_costs_no_probe() -> None:
     assert solution.text == "" and solution.votes == {} and solution.confidence is None
     assert model.probed == []
     assert solution.probes == 0
-
-
-class Replayed:
-    """The branches of a recorded question, as a server would stream them."""
-
-    name = "replayed"
-
-    def __init__(self, question: Question, interval: int) -> None:
-        self.question, self.interval, self.open = question, interval, 0
-
-    async def ask(self, question: str) -> Asked:
-        return Asked(question)
-
-    async def branch(self, asked: Asked, seed: int, prefix: str = "", spent: int = 0) -> AsyncIterator[Piece]:
-        branch = self.question.branches[seed]
-        self.open += 1
-        try:
-            for k in range(self.interval // 4, branch.tokens, self.interval // 4):
-                yield Piece(f"{seed}.{k} ", k)
-                await asyncio.sleep(0)
-            yield Piece(f"{{{branch.final}}}", branch.tokens, ended=True)
-        finally:
-            self.open -= 1
-
-    async def probe(self, asked: Asked, prefix: str) -> Said:
-        seed, _, k = prefix.split()[-1].partition(".")
-        return Said("", self.question.branches[int(seed)].probes[int(k) // self.interval - 1], 1)
-
-
-def recorded() -> Environment:
-    """Questions whose branches have as many intervals as their tokens come to."""
-    draw = random.Random(7)
-    questions = []
-    for q in range(4):
-        rows = []
-        for _ in range(16):
-            total = draw.randint(1, 900)
-            probes = tuple(draw.choice(["42", "42", "7", "ERR"]) for _ in range((total - 1) // 100))
-            rows.append(Trajectory(probes, total, draw.choice(["42", "42", "8"])))
-        questions.append(Question(f"q{q}", f"Question {q}", "42", tuple(rows)))
-    return Environment("tiny", "tiny", 100, tuple(questions), max_branches=12)
-
-
-@pytest.mark.parametrize("name", SHIPPED)
-def test_solving_and_evaluating_agree_on_the_same_branches(name: str) -> None:
-    environment = recorded()
-    with Evaluator([environment], workers=1) as evaluator:
-        (result,) = evaluator.run(shipped(name), Protocol((0.6,), (3,)), "confirm")
-
-    async def main() -> list[Solution]:
-        found = []
-        for question in environment.questions:
-            model = Replayed(question, environment.interval)
-            order = branch_order(3, len(question.branches))
-            async with Solver(shipped(name), model, Plain(), environment.interval, 12) as solver:
-                found.append(await solver.solve(question.text, 0.6, seeds=lambda b, order=order: order[b]))
-        return found
-
-    solutions = asyncio.run(main())
-    assert [s.tokens for s in solutions] == result.tokens[0].tolist()
-    assert [s.sequential_tokens for s in solutions] == result.sequential_tokens[0].tolist()
-    assert [s.branches for s in solutions] == result.branches[0].tolist()
-    assert [s.answer == "42" for s in solutions] == (result.right[0] > 0).tolist()
-
-
-def test_they_agree_over_http_as_well(tmp_path: Path) -> None:
-    environment = recorded()
-    questions = [
-        {"question": q.text, "branches": [[b.probes, b.tokens, b.final] for b in q.branches]}
-        for q in environment.questions
-    ]
-    questions.append({"question": "1 2 3 4 5", "branches": [[[], 8, "6"]]})  # what a server is tried with
-    (tmp_path / "recording.json").write_text(json.dumps({"interval": environment.interval, "questions": questions}))
-    names = ("cmc", "parallel_probe")
-    with Evaluator([environment], workers=1) as evaluator:
-        results = [evaluator.run(shipped(name), Protocol((0.4,), (5,)), "confirm")[0] for name in names]
-    order = branch_order(5, 16)
-
-    async def solved(name: str, url: str) -> list[Solution]:
-        connection = Connection(url, "stub")
-        async with (
-            connect(connection) as model,
-            Solver(shipped(name), model, reader, environment.interval, environment.max_branches) as solver,
-        ):
-            solving = (solver.solve(q.text, 0.4, seeds=lambda branch: order[branch]) for q in environment.questions)
-            return await asyncio.gather(*solving)
-
-    with (
-        token_server("--recording", str(tmp_path / "recording.json"), "--batch", "7") as server,
-        Reader("text") as reader,
-    ):
-        for name, result in zip(names, results, strict=True):
-            solutions = asyncio.run(solved(name, server.url))
-            assert [s.tokens for s in solutions] == result.tokens[0].tolist()
-            assert [s.sequential_tokens for s in solutions] == result.sequential_tokens[0].tolist()
-            assert [s.branches for s in solutions] == result.branches[0].tolist()
-            assert [s.answer == "42" for s in solutions] == (result.right[0] > 0).tolist()
-        assert server.state()["running"] == 0
 
 
 def test_answers_that_mean_the_same_are_one() -> None:

@@ -7,6 +7,7 @@ It imports nothing of ours, so that what agrees with it does not agree with itse
 Branch `seed` of a question has T tokens: "t<seed>.<k> " for k < T, and a last one with its answer in a box. So a prefix
 says by itself which branch it is of and how far that has come. A recording is JSON: {"interval": Δ, "questions":
 [{"question": text, "branches": [[probes, tokens, final], …]}]}; there the seed of a request is the branch's number.
+Whatever else it is asked it answers as if there were no recording, as a model would.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ class Branch:
 
     def probe(self, tokens: int) -> str:
         at = tokens // self.interval
-        return self.final if at > len(self.probes) else self.probes[max(0, at - 1)]
+        return self.probes[max(0, at - 1)] if 0 < len(self.probes) >= at else self.final
 
 
 @dataclass
@@ -60,8 +61,8 @@ class Book:
     interval: int = 16
 
     def branch(self, prompt: str, seed: int) -> Branch:
-        if self.recording:
-            question = max((q for q in self.recording if q in prompt), key=len)
+        question = max((q for q in self.recording if q in prompt), key=len, default=None)
+        if question is not None:
             probes, total, final = self.recording[question][seed]
             return Branch(total, final, tuple(probes), self.interval)
         draw = random.Random(hashlib.sha256(f"{prompt}/{seed}".encode()).hexdigest())
@@ -216,7 +217,7 @@ class Answer:
         self.prompt_tokens = len(prompt.split()) + 2 * prompt.count("<|")  # marks of turns are several tokens
 
     def usage(self, n: int) -> dict[str, int]:
-        n += self.flags.eos and n == len(self.tokens)
+        n += self.flags.eos and n == len(self.tokens) and self.end == "stop"
         return {"prompt_tokens": self.prompt_tokens, "completion_tokens": n, "total_tokens": self.prompt_tokens + n}
 
     def choice(self, low: int, high: int, delta: bool) -> dict[str, Any]:
@@ -235,7 +236,7 @@ class Answer:
 
     def logprobs(self, low: int, high: int) -> dict[str, Any]:
         tokens = self.tokens[low:high]
-        values = [-0.05 - (len(token) + k) % 7 / 10 for k, token in enumerate(tokens, low)]
+        values = [-0.05 - sum(token.encode()) % 7 / 10 for token in tokens]
         if self.kind == "text_completion" and self.flags.template != "llama.cpp":
             tops = [{token: value, "?": -2.5} for token, value in zip(tokens, values, strict=True)]
             return {"tokens": tokens, "token_logprobs": values, "top_logprobs": tops}

@@ -90,8 +90,14 @@ class Tally:
 
 
 def is_complete(journal: Journal, plan: Plan) -> bool:
-    """Whether a journal holds all of a plan, so that nobody need be asked."""
+    """Whether a journal holds all of a plan, so that nobody need be asked.
+
+    Raises:
+        InputError: a question's id stands for another text there.
+    """
     for question in plan.questions:
+        if not journal.knows(question):
+            return False
         for branch in range(plan.branches):
             if not journal.has(question.id, branch):
                 return False

@@ -139,6 +139,20 @@ class Journal:
 
     # ---- what is there -----------------------------------------------------------------------------------------------
 
+    def knows(self, question: Question) -> bool:
+        """Whether a question's text is noted.
+
+        Raises:
+            InputError: its id stands for another text here.
+        """
+        known = self._texts.get(question.id, question.text)
+        if known != question.text:
+            raise InputError(
+                f"{self.path}: question {question.id} was recorded with another text; give the questions as they were, "
+                "or record into another file with -o"
+            )
+        return question.id in self._texts
+
     def has(self, question: str, branch: int) -> bool:
         """Whether a branch was recorded."""
         return (question, branch) in self._places
@@ -166,17 +180,11 @@ class Journal:
         """Note a question's text, which must stay what it is.
 
         Raises:
-            InputError: its id stands for another text here.
+            InputError: see `knows`.
         """
-        known = self._texts.get(question.id)
-        if known is None:
+        if not self.knows(question):
             self._append({"question": question.id, "is": question.text})
             self._texts[question.id] = question.text
-        elif known != question.text:
-            raise InputError(
-                f"{self.path}: question {question.id} was recorded with another text; give the questions as they were, "
-                "or record into another file with -o"
-            )
 
     def add_branch(self, question: str, branch: int, recorded: Recorded, prompt_tokens: int) -> None:
         """A branch that has ended; it is on the disk when this returns.

@@ -160,6 +160,7 @@ class LiveSource:
         self._watch = watch
         self._waves = 0
         self._paid: list[int] = []  # tokens of each branch that were paid for
+        self._said: dict[tuple[int, int], Said] = {}  # what was said of a branch at a depth
         self._ids: dict[str, int] = {UNPARSED: UNPARSED_ID}
         self._wave: dict[int, float] = {}  # each branch of the wave: the depth that it is on its way to,
         self._cost: dict[int, int] = {}  # tokens that this has cost by now,
@@ -195,11 +196,13 @@ class LiveSource:
             self._loop.call_soon_threadsafe(self._drop, i, self._waves)
 
     def signal(self, branch: int, name: str) -> float | None:
-        """A mean over the interval at the current depth, or over the tokens of the probe there, which is then made."""
+        """A mean over the interval at the current depth, or over the tokens of what the model says there to a probe.
+
+        The model is then asked, but nothing is revealed, so neither a look nor κ is counted.
+        """
         if name != "probe_logprob":
             return self._do(self._mean(branch, name))
-        self.probe([branch])
-        said = self.looks[branch][-1].said
+        said = self._do(self._ask(branch))
         return None if said is None else mean([token.logprob for token in said.scores])
 
     # ---- what others ask, on the event loop --------------------------------------------------------------------
@@ -314,23 +317,23 @@ class LiveSource:
         self._afford(cost)
         if self._over is not None:
             raise self._over
-        found: list[tuple[str, Said | None]] = []
-        running = []
-        for i in fresh:
-            growth = self.branches[i].growth
-            ended = growth.ended and self.depths[i] == growth.depth
-            found.append((growth.text if ended else growth.prefix(self.depths[i]), None))
-            if not ended:
-                running.append(len(found) - 1)
-        probes = [self._model.probe(self._asked, found[k][0]) for k in running]
-        for k, said in zip(running, await together(probes), strict=True):
-            found[k] = "", said
-            self.meter.probe_tokens += said.tokens
-            self.meter.prompt_tokens += said.prompt_tokens or 0
-        self.meter.probes += len(running)
+        said = await together([self._ask(i) for i in fresh])
         self.meter.tokens += cost
         self.meter.sequential_tokens += self._kappa
-        return found
+        return [(self.branches[i].growth.text if one is None else "", one) for i, one in zip(fresh, said, strict=True)]
+
+    async def _ask(self, i: int) -> Said | None:
+        """What the model says to the text of a branch so far, None at its end; it is asked once at a depth."""
+        growth, depth = self.branches[i].growth, self.depths[i]
+        if growth.ended and depth == growth.depth:
+            return None
+        said = self._said.get((i, depth))
+        if said is None:
+            self._said[i, depth] = said = await self._model.probe(self._asked, growth.prefix(depth))
+            self.meter.probes += 1
+            self.meter.probe_tokens += said.tokens
+            self.meter.prompt_tokens += said.prompt_tokens or 0
+        return said
 
     def _number(self, answer: str) -> int:
         form = UNPARSED if answer == UNPARSED else self._same(answer)
