@@ -122,8 +122,6 @@ class Telling:
         return ids
 
     def signal(self, branch: int, name: str) -> float | None:
-        if name == "probe_logprob" and branch not in self.ended:
-            self.asked.add((branch, self.depths[branch]))
         return self._source.signal(branch, name)
 
     def _paid(self, what: str, wave: Sequence[int], paid: Paid) -> Paid:

@@ -328,6 +328,21 @@ def test_signals_are_shown_at_the_current_depth_only() -> None:
     assert episode.signal(i, "logprob") == -0.1
 
 
+@pytest.mark.parametrize("kappa", [0, 5])
+def test_what_a_probe_shows_is_shown_after_it_only(kappa: int) -> None:
+    table = Table([[1, 2, 2]], [1200], [{"logprob": [-0.5, -0.4, -0.1], "probe_logprob": [-0.3, -0.2, None]}])
+    episode = Episode(TableSource(table, 0, INTERVAL, 64), INTERVAL, kappa)
+    i = episode.branch()
+    assert (episode.signal(i, "probe_logprob"), episode.signal(i, "logprob")) == (None, -0.5)
+    episode.probe(i)
+    assert episode.signal(i, "probe_logprob") == -0.3
+    episode.advance(i)
+    assert (episode.signal(i, "probe_logprob"), episode.signal(i, "logprob")) == (None, -0.4)
+    episode.probe(i)
+    assert episode.signal(i, "probe_logprob") == -0.2
+    assert episode.tokens == 2 * (INTERVAL + kappa)
+
+
 def test_branches_come_in_the_published_order() -> None:
     import random
 

@@ -260,7 +260,11 @@ def test_signals_have_the_names_of_recordings() -> None:
     def use(live: LiveSource) -> list[float | None]:
         live.open(0, 1)
         found = [live.signal(0, "logprob"), live.signal(0, "entropy"), live.signal(0, "probe_logprob")]
+        assert live.meter.probes == 0
+        live.probe([0])
+        assert live.signal(0, "probe_logprob") is None  # this model tells none for probes
         live.finish([0])
+        live.probe([0])
         return [*found, live.signal(0, "logprob"), live.signal(0, "probe_logprob")]
 
     (logprob, entropy, probe, last, end), live = play(model, use)
@@ -268,7 +272,7 @@ def test_signals_have_the_names_of_recordings() -> None:
     assert len(tokens) == DELTA
     assert logprob == pytest.approx(sum(t.logprob or 0 for t in tokens) / DELTA)
     assert entropy == pytest.approx(sum(t.entropy or 0 for t in tokens) / DELTA)
-    assert probe is None  # this model tells none for probes
+    assert probe is None
     assert last is not None and last != logprob
     assert end is None
     assert live.meter.probes == 1

@@ -54,9 +54,11 @@ def solve(episode, knobs):
     for _ in range(2):
         for i in sorted(episode.active, key=lambda i: episode.signal(i, "entropy") or 0.0)[4:]:
             episode.prune(i)
+        for i in episode.active[::2]:
+            episode.probe(i)
         for i in episode.active:
-            if (episode.signal(i, "probe_logprob") or -1.0) < -0.3:
-                episode.probe(i)
+            if (episode.signal(i, "probe_logprob") or -0.1) < -0.3:
+                episode.prune(i)
         episode.advance(episode.active)
     shown = [i for i in opened if i in episode.active or i in episode.finished_branches]
     answers = episode.probe(shown)

@@ -194,7 +194,10 @@ class Play:
             episode.probe(branches)
             return [self._number(answer) for answer in self._source.probe(branches)]
         if op == OP_SIGNAL and len(branches) == 2 and 0 <= branches[1] < len(self._signal_names):
-            return numbers_of(episode.signal(branches[0], self._signal_names[branches[1]]))
+            branch = branches[0]
+            if self._carried and 0 <= branch < episode._opened:
+                episode._looked[branch] = self._source.depths[branch]  # its answer came along
+            return numbers_of(episode.signal(branch, self._signal_names[branches[1]]))
         raise OutputLimit(f"a message to the host names action {op}, which does not exist here")
 
     def _number(self, answer: int) -> int:

@@ -160,7 +160,6 @@ class LiveSource:
         self._watch = watch
         self._waves = 0
         self._paid: list[int] = []  # tokens of each branch that were paid for
-        self._said: dict[tuple[int, int], Said] = {}  # what was said of a branch at a depth
         self._ids: dict[str, int] = {UNPARSED: UNPARSED_ID}
         self._wave: dict[int, float] = {}  # each branch of the wave: the depth that it is on its way to,
         self._cost: dict[int, int] = {}  # tokens that this has cost by now,
@@ -196,13 +195,10 @@ class LiveSource:
             self._loop.call_soon_threadsafe(self._drop, i, self._waves)
 
     def signal(self, branch: int, name: str) -> float | None:
-        """A mean over the interval at the current depth, or over the tokens of what the model says there to a probe.
-
-        The model is then asked, but nothing is revealed, so neither a look nor κ is counted.
-        """
+        """A mean over the interval at the current depth, or over the tokens of the last probe's answer."""
         if name != "probe_logprob":
             return self._do(self._mean(branch, name))
-        said = self._do(self._ask(branch))
+        said = self.looks[branch][-1].said if self.looks[branch] else None
         return None if said is None else mean([token.logprob for token in said.scores])
 
     # ---- what others ask, on the event loop --------------------------------------------------------------------
@@ -323,16 +319,14 @@ class LiveSource:
         return [(self.branches[i].growth.text if one is None else "", one) for i, one in zip(fresh, said, strict=True)]
 
     async def _ask(self, i: int) -> Said | None:
-        """What the model says to the text of a branch so far, None at its end; it is asked once at a depth."""
+        """What the model says to the text of a branch so far, None at its end."""
         growth, depth = self.branches[i].growth, self.depths[i]
         if growth.ended and depth == growth.depth:
             return None
-        said = self._said.get((i, depth))
-        if said is None:
-            self._said[i, depth] = said = await self._model.probe(self._asked, growth.prefix(depth))
-            self.meter.probes += 1
-            self.meter.probe_tokens += said.tokens
-            self.meter.prompt_tokens += said.prompt_tokens or 0
+        said = await self._model.probe(self._asked, growth.prefix(depth))
+        self.meter.probes += 1
+        self.meter.probe_tokens += said.tokens
+        self.meter.prompt_tokens += said.prompt_tokens or 0
         return said
 
     def _number(self, answer: str) -> int:

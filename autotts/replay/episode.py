@@ -21,8 +21,10 @@ OP_OPEN, OP_ADVANCE, OP_FINISH, OP_PROBE, OP_PRUNE = 1, 2, 3, 4, 5
 
 _LABELS = tuple(f"a{k}" for k in range(2048))
 
-
 _ONLY_INT = {int}
+
+_OF_PROBES = "probe_"
+"""How the names of those signals begin that a probe shows."""
 
 
 class Episode:
@@ -211,8 +213,13 @@ class Episode:
         raise self._not_open("answers", branch)
 
     def signal(self, branch: int, name: str) -> float | None:
-        """A number recorded beside a branch's answer at its current depth, None where nothing was recorded."""
+        """A number recorded beside a branch's answer at its current depth, None where nothing was recorded.
+
+        One whose name begins with `probe_` is of the probe there: None until the branch was probed at this depth.
+        """
         if type(branch) is int and 0 <= branch < len(self._revealed):
+            if self._looked[branch] != self._source.depths[branch] and name.startswith(_OF_PROBES):
+                return None
             return self._source.signal(branch, name)
         raise self._not_open("signal", branch)
 

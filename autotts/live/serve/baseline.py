@@ -45,12 +45,6 @@ class _Looked(TableSource):
         self.last.update(zip(branches, found, strict=True))
         return found
 
-    def signal(self, branch: int, name: str) -> float | None:
-        """See `TableSource`; live, this one is of a probe, which is then made."""
-        if name == "probe_logprob":
-            self.probe([branch])
-        return super().signal(branch, name)
-
 
 def episodes_of(
     program: Program,
