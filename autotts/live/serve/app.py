@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hmac
+import json
 import time
 from secrets import token_hex
 from typing import Any
@@ -66,7 +67,7 @@ def make_app(service: Service) -> Starlette:
         why = await service.ready()
         return JSONResponse({"status": "not ready", "why": why} if why else {"status": "ok"}, 503 if why else 200)
 
-    return Starlette(
+    app = Starlette(
         routes=[
             Route("/v1/chat/completions", _Chat(service), methods=["POST"]),
             Route("/v1/models", models),
@@ -77,6 +78,8 @@ def make_app(service: Service) -> Starlette:
         ],
         exception_handlers={HTTPException: _elsewhere, ApiError: _refusal, Exception: _failed},
     )
+    app.router.redirect_slashes = False  # to whatever host a request names
+    return app
 
 
 async def _refusal(_: Request, error: Exception) -> Response:
@@ -235,7 +238,7 @@ class _Stream:
 
     async def whole(self, value: dict[str, Any]) -> None:
         """Send one JSON value and nothing else."""
-        content = JSONResponse(value).body
+        content = json.dumps(value).encode()  # in ASCII: a model may write half a surrogate pair
         await self._begin("application/json", (b"content-length", str(len(content)).encode()))
         await self._send({"type": "http.response.body", "body": content})
 

@@ -15,6 +15,7 @@ import uvicorn
 
 from autotts.errors import InputError
 from autotts.live.serve.app import make_app
+from autotts.live.serve.protocol import Protocol
 from autotts.live.serve.service import Service
 
 __all__ = ["is_loopback", "listening", "serve", "serve_until_told", "url_of"]
@@ -77,6 +78,7 @@ async def serve(service: Service, listener: socket.socket, ending: asyncio.Event
     logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
     config = uvicorn.Config(
         make_app(service),
+        http=Protocol,
         access_log=False,
         log_config=None,
         lifespan="off",

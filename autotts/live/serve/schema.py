@@ -6,7 +6,6 @@ Fields that nobody knows are ignored, as OpenAI-compatible servers do; what is k
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -200,7 +199,7 @@ def _number(
         if value is None:
             continue
         right = isinstance(value, int | (int if whole else float)) and not isinstance(value, bool)
-        if not right or not math.isfinite(value) or not least <= value <= most:
+        if not right or not least <= value <= most:
             raise _wrong(place, f"{place} has to be a {'whole ' * whole}number from {least:g} to {most:g}")
         found[place] = value
     if len(set(found.values())) > 1:
