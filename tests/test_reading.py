@@ -6,7 +6,9 @@ import os
 import re
 import signal
 import sys
+import tracemalloc
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -17,6 +19,7 @@ from autotts.errors import InputError
 from autotts.live.model import Said
 from autotts.live.reading import Reader, last_box
 from autotts.replay import UNPARSED, get_equivalence
+from autotts.replay.answers import canonical_latex
 
 
 @pytest.fixture(scope="module")
@@ -109,21 +112,59 @@ def test_a_function_of_the_users(tmp_path: Path) -> None:
 
 def test_a_reader_whose_process_is_killed_or_hangs_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
     with Reader("math") as reader:
+        quick, slow = reader._math
         assert reader.final("\\boxed{1}") == "1"
-        assert reader._math is not None and reader._math._process is not None
-        process = reader._math._process
+        assert quick._process is not None and slow._process is None
+        process = quick._process
         os.kill(process.pid, signal.SIGKILL)
         process.wait()
         assert reader.final("\\boxed{2}") == "2"
-        monkeypatch.setattr("autotts.live.reading.PATIENCE", 0.2)
-        assert reader._math._process is not None
-        os.kill(reader._math._process.pid, signal.SIGSTOP)
-        assert reader.final("\\boxed{3}") == UNPARSED
-        monkeypatch.undo()
+        with monkeypatch.context() as hurry:
+            hurry.setattr("autotts.live.reading.PATIENCE", 0.2)
+            hurry.setattr(slow, "read", lambda text: None)
+            assert quick._process is not None
+            os.kill(quick._process.pid, signal.SIGSTOP)
+            assert reader.final("\\boxed{3}") == UNPARSED
         assert reader.final("\\boxed{4}") == "4"
 
 
-@pytest.mark.parametrize("power", ["9^{9^{9^{9}}}", "10^{10^{10}}!", "((((1", "\\int_0^1 x dx" * 50])
+def test_texts_that_take_long_hold_up_nobody_but_their_like(math: Reader) -> None:
+    hard = [f"\\boxed{{{k}{'(' * 3000}}}" for k in range(6)]
+    with ThreadPoolExecutor() as threads:
+        slow = [threads.submit(math.final, text) for text in hard]
+        while not math._math[1]._turn.locked():  # one of them is found to be slow
+            assert not slow[0].done()
+        assert [math.final(f"\\boxed{{\\frac{{{k}}}{{7}}}}") for k in range(30)]
+        assert sum(not reading.done() for reading in slow) >= 2
+        assert {reading.result() for reading in slow} == {UNPARSED}
+
+
+def test_many_long_texts_leave_the_memory_as_it_is(math: Reader) -> None:
+    math.final("\\boxed{1}")
+    tracemalloc.start()
+    for k in range(300):
+        assert math.final(f"\\boxed{{{k}\\text{{{'a' * 3000}}}}}") != UNPARSED
+        canonical_latex(f"{k}\\text{{{'a' * 3000}}}")
+    kept = tracemalloc.get_traced_memory()[0]
+    tracemalloc.stop()
+    assert kept < 300_000  # a tenth of the texts, and a twentieth of what keeping answers with them takes
+
+
+HARMFUL = [
+    "9^{9^{9^{9}}}",
+    "10^{10^{10}}!",
+    "((((1",
+    "\\int_0^1 x dx" * 50,
+    "(" * 3000,
+    "\\frac{1}{" * 300 + "1" + "}" * 300,
+    "1" * 3990,
+    "1" * 10**6,
+    "\\sqrt{" * 10_000 + "2" + "}" * 10_000,
+    "\\lim_{x\\to 0}\\frac{\\sin(x^{x^x})}{x}",
+]
+
+
+@pytest.mark.parametrize("power", HARMFUL)
 def test_texts_that_mean_harm_end(math: Reader, power: str) -> None:
     assert isinstance(math.final(f"\\boxed{{{power}}}"), str)
     assert math.final("\\boxed{8}") == "8"

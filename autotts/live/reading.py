@@ -32,8 +32,19 @@ TAIL = 400
 MOST_BOXED = 4_000
 """Characters; what is longer is no answer."""
 
+MOST_KEPT = 1 << 14
+"""Texts of up to TAIL characters whose answers are kept: some dozens of MB at most, whatever is asked."""
+
+QUICK, SLOW = 0.1, 1.0
+"""Seconds of CPU time within which math-verify reads a text.
+
+Answers take it one to three milliseconds, so that one process is enough for many questions at a time: answering 1,000
+of them at once, `autotts serve` spent a few hundredths of its time on it. But a text can be made to take minutes. What
+is not read within QUICK goes to a second process, where it waits for nobody but its like.
+"""
+
 PATIENCE = 15.0
-"""Seconds for one text, beyond which the process that reads it is ended; it limits itself to less."""
+"""Seconds by the clock for one text, beyond which the process that reads it is ended; it limits itself to less."""
 
 STARTING = 120.0
 
@@ -45,7 +56,7 @@ _ANSWER_IS = re.compile(r"\banswer(?:\s+is\b\s*:?|\s*:)[ \t]*([^\n]*)", re.IGNOR
 
 
 class Reader:
-    """Reads answers; a context manager that ends the process which helps it. May be called from several threads.
+    """Reads answers; a context manager that ends the processes which help it. May be called from several threads.
 
     Args:
         name: `math`, `choice`, `text`, or a function of the user's, `file.py:function` or `module:function`, from a
@@ -57,11 +68,12 @@ class Reader:
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self._math: _MathProcess | None = None
+        self._math: tuple[_MathProcess, ...] = ()
         self._cut: Callable[[str], str] = str
         if name == "math":
-            self._math = _MathProcess()
-            self._find: Callable[[str], str | None] = lru_cache(1 << 16)(self._mathematical)
+            self._math = _MathProcess(QUICK), _MathProcess(SLOW)
+            self._kept = lru_cache(MOST_KEPT)(self._read_mathematical)
+            self._find: Callable[[str], str | None] = self._mathematical
             self._cut = _math_part
         elif name in KINDS:
             self._find = {"choice": _choice, "text": _text}[name]
@@ -91,15 +103,22 @@ class Reader:
         return self.read(f"\\boxed{{{text}}}") if self.name == "choice" else text
 
     def _mathematical(self, part: str) -> str | None:
-        assert self._math is not None
-        found = self._math.read(part)
-        # math-verify makes \\frac{1}{2} of 0.5: it says whether there is something, and what is in the box is kept.
-        return last_box(part) or found if found else None
+        return (self._kept if len(part) <= TAIL else self._read_mathematical)(part)
+
+    def _read_mathematical(self, part: str) -> str | None:
+        for process in self._math:
+            try:
+                found = process.read(part)
+            except TimeoutError:
+                continue
+            # math-verify makes \\frac{1}{2} of 0.5: it says whether there is something; what is in the box is kept.
+            return last_box(part) or found if found else None
+        return None
 
     def close(self) -> None:
-        """End the process that helps."""
-        if self._math is not None:
-            self._math.end()
+        """End the processes that help."""
+        for process in self._math:
+            process.end()
 
     def __enter__(self) -> Self:
         return self
@@ -181,16 +200,25 @@ def _own(name: str) -> Callable[[str], str | None]:
 
 
 class _MathProcess:
-    """A process with math-verify in it, ended when it hangs and begun again when it is needed."""
+    """A process with math-verify in it, begun when it is needed, ended when it hangs, and begun again.
 
-    def __init__(self) -> None:
+    Args:
+        seconds: of CPU time for one text.
+    """
+
+    def __init__(self, seconds: float) -> None:
         if importlib.util.find_spec("math_verify") is None:
             raise InputError('--answers math needs math-verify: pip install "autotts[live]", or choose another kind')
+        self._seconds = seconds
         self._process: subprocess.Popen[bytes] | None = None
         self._turn = threading.Lock()
 
     def read(self, text: str) -> str | None:
-        """The answer, None where there is none, or none that is found in time."""
+        """The answer, None where there is none.
+
+        Raises:
+            TimeoutError: it takes longer.
+        """
         with self._turn:
             if self._process is None or self._process.poll() is not None:
                 self._begin()
@@ -204,13 +232,17 @@ class _MathProcess:
     def _begin(self) -> None:
         self._stop()
         self._process = subprocess.Popen(
-            [sys.executable, "-W", "ignore", "-m", "autotts.live._math"],
+            [sys.executable, "-W", "ignore", "-m", "autotts.live._math", str(self._seconds)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             start_new_session=True,  # Ctrl-C is for the collector, which ends this one itself
         )
-        if self._asked("\\boxed{1}", STARTING) != "1":
+        try:
+            works = self._asked("\\boxed{1}", STARTING) == "1"
+        except TimeoutError:
+            works = False
+        if not works:
             self._stop()
             raise InputError('math-verify does not work here; repair it: pip install --force-reinstall "autotts[live]"')
 
@@ -225,11 +257,13 @@ class _MathProcess:
             return None
         with selectors.DefaultSelector() as waiting:
             waiting.register(process.stdout, selectors.EVENT_READ)
-            line = process.stdout.readline() if waiting.select(seconds) else b""
+            in_time = bool(waiting.select(seconds))
+        line = process.stdout.readline() if in_time else b""
+        answer = json.loads(line) if line else None
         if not line:
             self._stop()
-            return None
-        answer = json.loads(line)
+        if not in_time or answer is False:
+            raise TimeoutError
         return answer if isinstance(answer, str) else None
 
     def _stop(self) -> None:

@@ -140,9 +140,13 @@ def _module(what: str, name: str, place: str) -> ModuleType:
         raise InputError(f"{what} {name!r}: {place} cannot be loaded ({type(error).__name__}: {error})") from error
 
 
-@lru_cache(maxsize=1 << 16)
 def canonical_latex(answer: str) -> str:
     """The canonical form under `latex`; idempotent, quick on any input; what cannot be read is compared as text."""
+    # Long ones are rare, and so many of them would be hundreds of MB.
+    return (_kept_form if len(answer) <= _READABLE else _form)(answer)
+
+
+def _form(answer: str) -> str:
     if answer == UNPARSED or len(answer) > _LONG:
         return answer
     form = answer
@@ -152,6 +156,9 @@ def canonical_latex(answer: str) -> str:
             break
         form = following
     return form
+
+
+_kept_form = lru_cache(maxsize=1 << 16)(_form)
 
 
 def _step(text: str) -> str:
