@@ -17,6 +17,7 @@ from autotts.live.serve.log import AccessLog
 from autotts.live.serve.run import listening, serve, serve_until_told, url_of
 from autotts.live.serve.schema import Terms
 from autotts.live.serve.service import Service, Settings
+from autotts.live.server import Silent
 from autotts.live.solution import Solution
 
 
@@ -26,7 +27,14 @@ def _busy() -> Exception:
     return error
 
 
+def _silent() -> Exception:
+    error = ServerError("nothing came for too long; tried for 10 s")
+    error.__cause__ = Silent("nothing came")
+    return error
+
+
 FAILURES = {
+    "silent": _silent,
     "busy": _busy,
     "down": lambda: ServerError("no connection"),
     "refused": lambda: InputError("upstream answered 401: wrong key"),

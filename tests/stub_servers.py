@@ -34,10 +34,9 @@ class Stub:
 
 
 @contextmanager
-def token_server(*flags: str) -> Iterator[Stub]:
-    """A token server (tests/token_server.py) with these flags, until the block ends."""
-    script = Path(__file__).with_name("token_server.py")
-    command = [sys.executable, "-W", "ignore", str(script), *flags]
+def token_server(*flags: str, script: str = "token_server.py") -> Iterator[Stub]:
+    """A token server (tests/token_server.py, or another script) with these flags, until the block ends."""
+    command = [sys.executable, "-W", "ignore", str(Path(__file__).with_name(script)), *flags]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None

@@ -20,6 +20,8 @@ import openai
 import pytest
 
 from autotts.live.serve.log import AccessLog
+from autotts.live.serve.schema import Terms
+from autotts.live.serve.service import Service, Settings
 from tests.serving import Serving, Stub, served
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -235,6 +237,7 @@ async def test_what_is_no_request_is_refused_in_openais_shape() -> None:
     [
         ("busy", 503, "upstream_error", "8", "upstream"),
         ("down", 503, "upstream_error", "5", "upstream"),
+        ("silent", 504, "upstream_error", None, "upstream"),
         ("refused", 502, "upstream_error", None, "upstream"),
         ("long", 400, "invalid_request_error", None, "refused"),
         ("program", 500, "controller_error", None, "program"),
@@ -366,6 +369,20 @@ async def test_metrics_count_what_was_answered() -> None:
         'autotts_serving_info{beta="0.5",controller="stub",model="m"}': 1,
     }.items():
         assert metric(got.text, name) == value
+
+
+@pytest.mark.asyncio
+async def test_the_models_server_is_asked_once_for_all_who_want_to_know() -> None:
+    asked: list[int] = []
+
+    async def ready() -> str:
+        asked.append(1)
+        await asyncio.sleep(0.05)
+        return "no connection"
+
+    service = Service(Stub(), Settings("stub", Terms("m", 0.5)), AccessLog(notice=lambda _: None), None, ready)
+    told = await asyncio.gather(*(service.ready() for _ in range(3)))
+    assert told == ["no connection"] * 3 and asked == [1]
 
 
 # ---- the process -------------------------------------------------------------------------------------------------

@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import re
 import shlex
-import signal
 import socket
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -24,75 +20,13 @@ import pytest
 from autotts.cli import _run
 from autotts.live.serve.replies import Reply
 from autotts.replay import load_environments, save_environment
+from tests.endpoints import Endpoint, serving
 from tests.serving import Stub as Controller
 from tests.serving import make_service
 from tests.stub_servers import Stub, token_server
 from tests.test_serve import ROOT, metric, user
 
 SLOW = ("--least", "4000", "--most", "5000", "--delay", "0.02")
-
-
-class Endpoint:
-    """`autotts serve` in front of a stub."""
-
-    def __init__(self, stub: Stub, *words: str) -> None:
-        options = ["--upstream", stub.url, "--model", "stub", "--port", "0", "--interval", "16", "--answers", "text"]
-        command = [sys.executable, "-m", "autotts", "serve", "--controller", "cmc", *options, *words]
-        self.said = tempfile.TemporaryFile("w+")  # noqa: SIM115 (a pipe that nobody reads would fill)
-        plain = {name: value for name, value in os.environ.items() if not name.startswith("AUTOTTS_")}
-        self.popen = subprocess.Popen(command, stderr=self.said, env=plain)
-        self.url = ""
-        while not self.url:
-            assert self.popen.poll() is None, self.text()
-            if found := re.search(r"serving \S+ at β = .* on (\S+),", self.text()):
-                self.url = found[1]
-
-    def text(self) -> str:
-        """What it said."""
-        return os.pread(self.said.fileno(), 10**7, 0).decode()
-
-    def client(self) -> openai.AsyncOpenAI:
-        return openai.AsyncOpenAI(base_url=self.url, api_key="none", max_retries=0, timeout=60)
-
-    def children(self) -> list[int]:
-        """Processes that it started, and theirs."""
-        found, todo = [], [self.popen.pid]
-        while todo:
-            pid = todo.pop()
-            try:
-                tasks = list(Path(f"/proc/{pid}/task").iterdir())
-                new = [int(k) for task in tasks for k in (task / "children").read_text().split()]
-            except OSError:
-                continue
-            found += new
-            todo += new
-        return found
-
-    async def settled(self, children: int) -> None:
-        """Wait until nothing runs and no more processes are there than before."""
-        async with httpx2.AsyncClient(trust_env=False) as http, asyncio.timeout(30):
-            while True:
-                text = (await http.get(f"{self.url.removesuffix('/v1')}/metrics")).text
-                if metric(text, "autotts_requests_running") == 0 and len(self.children()) <= children:
-                    return
-                await asyncio.sleep(0.05)
-
-
-@contextmanager
-def serving(*words: str, flags: tuple[str, ...] = (), stub: Stub | None = None) -> Iterator[tuple[Endpoint, Stub]]:
-    with nullcontext(stub) if stub else token_server(*flags) as stub:
-        endpoint = Endpoint(stub, *words)
-        try:
-            yield endpoint, stub
-        finally:
-            if endpoint.popen.poll() is None:
-                endpoint.popen.send_signal(signal.SIGTERM)
-                try:
-                    assert endpoint.popen.wait(60) == 0, endpoint.text()
-                finally:
-                    endpoint.popen.kill()
-            assert "Traceback" not in endpoint.text()
-            endpoint.said.close()
 
 
 def ours(told: Any) -> dict[str, Any]:
@@ -260,3 +194,13 @@ def test_the_serving_page_names_every_metric_and_field() -> None:
     missing = {name for name in families if not re.search(rf"`{name}(_total|_info)?(\{{\w+\}})?`", text)}
     fields = json.loads(json.dumps(Reply("", 0, "", asyncio.run(Controller().solve("1", 0.5)), {}).whole()))["autotts"]
     assert not missing and all(f"`{name}`" in text for name in fields)
+
+
+def test_the_serving_page_has_every_status_and_code() -> None:
+    text = (ROOT / "docs" / "serving.md").read_text()
+    table = text.partition("| status | when |")[2].partition("\n\n")[0]
+    code = "".join(path.read_text() for path in (ROOT / "autotts" / "live" / "serve").glob("*.py"))
+    statuses = set(re.findall(r"ApiError\(\s*(\d{3})", code))
+    assert len(statuses) > 8 and all(status in table for status in statuses)
+    codes = re.findall(r'_error", "((?:upstream|shutting)_\w+)"', code)
+    assert len(set(codes)) == 4 and all(f"`{name}`" in table for name in codes)

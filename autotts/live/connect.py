@@ -149,6 +149,7 @@ class HttpModel:
         }
         counter = Counter(self.abilities.counting, spent, self._tokenizer)
         text = _Text(prefix, self.abilities.apart and is_thinking(prefix))
+        ceiling = _Ceiling(connection.sampling.max_tokens - spent)
         async with AsyncExitStack() as held:
             opening = partial(self._open, held, way.path, body)
             first, stream = await patiently(opening, connection.deadline)
@@ -157,6 +158,7 @@ class HttpModel:
                 chunk: Chunk | None = first
                 while chunk is not None:
                     total = counter.add(chunk)
+                    ceiling.take(chunk, total - spent)
                     if chunk.ended or end is None:
                         piece = Piece(text.add(chunk), total, chunk.tokens, chunk.ended, chunk.truncated)
                         if piece.ended:
@@ -165,7 +167,7 @@ class HttpModel:
                             yield piece
                     chunk = await anext(stream, None)
             except (Busy, Lost) as error:
-                raise ServerError(f"{error}; the branch had {counter.total:,} tokens") from None
+                raise ServerError(f"{error}; the branch had {counter.total:,} tokens") from error
             if end is None:
                 raise ServerError(f"{self._server}: a branch ended without a word why, after {counter.total:,} tokens")
             yield Piece(end.text + text.rest(), counter.end(), end.tokens, True, end.truncated)
@@ -215,10 +217,44 @@ class HttpModel:
                 seconds = time.monotonic() - began
             # Some servers say again what they were given.
             text = (chunk.thought + chunk.text).removeprefix(prefix + cue)
+            _check_length(len(text), self._connection.sampling.probe_tokens)
             tokens = chunk.counted if chunk.counted is not None else len(chunk.tokens)
             return Said(cue, text, tokens, chunk.prompt_tokens, seconds, chunk.tokens)
 
         return await patiently(once, self._connection.deadline)
+
+
+def _check_length(text: int, tokens: int) -> None:
+    """Refuse so many characters as an answer of so many tokens: one without an end would fill the memory.
+
+    Raises:
+        Lost: it is longer.
+    """
+    if text > 64 * (tokens + 64):
+        raise Lost(f"the server goes on past the {tokens:,} tokens that it was asked for")
+
+
+class _Ceiling:
+    """What a stream of so many tokens comes to at most, for a server that does not heed what it is asked for."""
+
+    def __init__(self, tokens: int) -> None:
+        self._tokens = tokens
+        self._chunks = self._characters = 0
+
+    def take(self, chunk: Chunk, total: int) -> None:
+        """Count a chunk.
+
+        Args:
+            chunk: what came.
+            total: tokens with it.
+
+        Raises:
+            Lost: that is too much.
+        """
+        self._chunks += 1
+        self._characters += len(chunk.text) + len(chunk.thought)
+        # A token may come in parts, and some chunks have none.
+        _check_length(max(self._characters, 16 * self._chunks, 64 * total), self._tokens)
 
 
 class _Text:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import ssl
 from collections.abc import AsyncGenerator, Iterator, Mapping
@@ -10,13 +11,17 @@ from typing import Any
 from autotts.agents.models import PROVIDERS, Busy, Lost, hints, make_address, read_refusal, refused, sendable
 from autotts.errors import InputError
 
-__all__ = ["Server"]
+__all__ = ["Server", "Silent"]
 
 CONNECT_SECONDS = 10.0
-MOST_BYTES = 64 * 2**20
+MOST_BYTES = 4 * 2**20
 """Of an answer that is not streamed; a server that sends without end must not fill the memory."""
 
 MOST_OF_REFUSAL = 2**20
+
+
+class Silent(Lost):
+    """Nothing came for too long."""
 
 
 class Server:
@@ -40,6 +45,7 @@ class Server:
         self._key = address.key
         self._variable = address.variable
         self._http = httpx2
+        self._idle = idle
         # A redirect would carry questions elsewhere. How many requests there are at a time is the gate's to say.
         self._client = httpx2.AsyncClient(
             headers={"Authorization": f"Bearer {address.key.reveal()}", "Accept-Encoding": "identity"},
@@ -81,7 +87,8 @@ class Server:
     async def _json(self, method: str, url: str, body: Mapping[str, Any] | None) -> Any:
         content = b""
         try:
-            async with self._client.stream(method, url, json=sendable(body)) as response:
+            # Of what is not streamed something comes when all is there; no server may send it a byte at a time.
+            async with asyncio.timeout(self._idle), self._client.stream(method, url, json=sendable(body)) as response:
                 await self._check(response)
                 async for part in response.aiter_bytes():
                     content += part
@@ -89,6 +96,8 @@ class Server:
                         raise Lost(self._clean(f"{self} sent more than {MOST_BYTES // 2**20} MiB"))
         except self._http.HTTPError as error:
             raise self._broken(error) from None
+        except TimeoutError:
+            raise Silent(f"{self} sent no whole answer for too long") from None
         return self._loads(content)
 
     async def stream(self, path: str, body: Mapping[str, Any]) -> AsyncGenerator[dict[str, Any], None]:
@@ -138,7 +147,7 @@ class Server:
         if isinstance(error, http.UnsupportedProtocol):
             return InputError(f"{self}: no address to send to ({reason})")
         if isinstance(error, http.TimeoutException):
-            return Lost(f"{self} sent nothing for too long")
+            return Silent(f"{self} sent nothing for too long")
         return Lost(f"{self}: the connection broke ({reason})")
 
     def _insecure(self, error: ssl.SSLError) -> Exception:

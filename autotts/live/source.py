@@ -301,6 +301,8 @@ class LiveSource:
     def _look(self, fresh: Sequence[int]) -> None:
         self._waves += 1
         for i, (text, said) in zip(fresh, self._do(self._texts(fresh)), strict=True):
+            if self._over is not None:  # reading takes its time, and who left waits for it
+                raise self._over
             answer = self._reader.final(text) if said is None else self._reader.probe(said)
             look = Look(self.depths[i], self._number(answer), said is None, said)
             self.looks[i].append(look)

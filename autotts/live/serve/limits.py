@@ -9,7 +9,10 @@ from contextlib import asynccontextmanager
 
 from autotts.live.serve.failures import ApiError
 
-__all__ = ["Gate"]
+__all__ = ["LONGEST_WAIT", "Gate"]
+
+LONGEST_WAIT = 600
+"""Seconds after which clients are told to ask again, at most."""
 
 _MEMORY = 0.1
 """Weight of the last request in the mean time that one takes."""
@@ -45,7 +48,7 @@ class Gate:
             raise ApiError(503, text, "server_error", "shutting_down", retry_after=5, outcome="closing")
         if self.running + self.queued >= self.most_running + self.most_queued:
             rounds = (self.queued + 1) / self.most_running
-            wait = min(600, max(1, math.ceil(rounds * self._seconds)))
+            wait = min(LONGEST_WAIT, max(1, math.ceil(rounds * self._seconds)))
             text = f"{self.running} requests are worked on and {self.queued} wait; ask again in {wait} s"
             raise ApiError(429, text, "rate_limit_error", "rate_limit_exceeded", retry_after=wait, outcome="full")
 

@@ -14,13 +14,18 @@ from autotts.errors import AutoTTSError, InputError, ProgramError, ServerError
 from autotts.live.serve.answerer import Answerer
 from autotts.live.serve.drift import Drift
 from autotts.live.serve.failures import ApiError
-from autotts.live.serve.limits import Gate
+from autotts.live.serve.limits import LONGEST_WAIT, Gate
 from autotts.live.serve.log import AccessLog, Entry
 from autotts.live.serve.metrics import Metrics
 from autotts.live.serve.schema import Ask, Terms
+from autotts.live.server import Silent
 from autotts.live.solution import Solution
 
 __all__ = ["Service", "Settings"]
+
+
+MOST_TOLD = 1000
+"""Characters of what the model's server says that a client is told."""
 
 
 @dataclass(frozen=True)
@@ -77,6 +82,7 @@ class Service:
         self._ready = ready
         self._jobs: set[asyncio.Task[Solution]] = set()
         self._asked_ready = (-math.inf, "")
+        self._asking_ready = asyncio.Lock()
 
     def begin(self, ask: Ask) -> asyncio.Task[Solution]:
         """Have a question answered by a task, which raises `ApiError` where that fails; cancelling it ends all of it.
@@ -118,15 +124,17 @@ class Service:
             return ApiError(
                 500, f"the controller failed: {error}", "controller_error", error.outcome, outcome="program"
             )
+        message, cause = _brief(str(error)), error.__cause__
         if isinstance(error, TooLong):
-            return ApiError(400, str(error), code="context_length_exceeded", param="messages")
-        if isinstance(error, ServerError):
-            cause = error.__cause__
+            return ApiError(400, message, code="context_length_exceeded", param="messages")
+        if isinstance(error, ServerError) and isinstance(cause, Silent):
+            failure = ApiError(504, message, "upstream_error", "upstream_timeout")
+        elif isinstance(error, ServerError):
             wait = cause.retry_after if isinstance(cause, Busy) else None
-            failure = ApiError(503, str(error), "upstream_error", "upstream_down")
-            failure.retry_after = max(1, math.ceil(wait or 5))
+            failure = ApiError(503, message, "upstream_error", "upstream_down")
+            failure.retry_after = min(LONGEST_WAIT, max(1, math.ceil(wait or 5)))
         elif isinstance(error, InputError):
-            failure = ApiError(502, str(error), "upstream_error", "upstream_refused")
+            failure = ApiError(502, message, "upstream_error", "upstream_refused")
         else:
             self.log.say("failure", f"{type(error).__name__}: {error}")
             return ApiError(500, "the server could not do its work; its log says why", "server_error", outcome="failed")
@@ -149,10 +157,12 @@ class Service:
         """Why a request would not be answered now, "" where it would; the model's server is asked once a second."""
         if self.gate.closing:
             return "shutting down"
-        now = asyncio.get_running_loop().time()
-        if self._ready is not None and now - self._asked_ready[0] > 1:
-            self._asked_ready = now, await self._ready()
-        return self._asked_ready[1]
+        clock = asyncio.get_running_loop().time
+        async with self._asking_ready:
+            if self._ready is not None and clock() - self._asked_ready[0] > 1:
+                why = await self._ready()
+                self._asked_ready = clock(), why
+            return self._asked_ready[1]
 
     async def drain(self, hurry: asyncio.Event) -> None:
         """Take no more requests, wait for the ones that are there, and end those that take too long.
@@ -172,3 +182,7 @@ class Service:
         while self._jobs:
             await asyncio.wait(self._jobs)
         return True
+
+
+def _brief(text: str) -> str:
+    return text if len(text) <= MOST_TOLD else text[:MOST_TOLD] + " …"
