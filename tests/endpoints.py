@@ -46,6 +46,14 @@ class Endpoint:
         status = Path(f"/proc/{self.popen.pid}/status").read_text()
         return 1024 * int(re.search(rf"{which}:\s+(\d+)", status)[1])  # type: ignore[index]
 
+    def threads(self) -> int:
+        """Of the process itself."""
+        return len(list(Path(f"/proc/{self.popen.pid}/task").iterdir()))
+
+    def open_files(self) -> int:
+        """Files, sockets and pipes of the process itself."""
+        return len(list(Path(f"/proc/{self.popen.pid}/fd").iterdir()))
+
     def client(self) -> openai.AsyncOpenAI:
         return openai.AsyncOpenAI(base_url=self.url, api_key="none", max_retries=0, timeout=60)
 

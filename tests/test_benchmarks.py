@@ -111,3 +111,20 @@ def test_browse_measures_the_real_command_in_a_terminal(tmp_path: Path) -> None:
     rows = [line.split("|")[1:-1] for line in (tmp_path / "page.md").read_text().splitlines() if line.startswith("| ")]
     assert [row[0].strip() for row in rows] == ["programs", "1,000", "1,200", "ratio"]
     assert all(float(cell.split()[0]) > 0 for row in rows[1:] for cell in row[1:])
+
+
+def test_serving_tells_what_requests_take_and_by_whom(tmp_path: Path) -> None:
+    benchmark("serving.py", "--requests", "12", "--rounds", "2", "--out", str(tmp_path / "page.md"))
+    rows = [line.split("|")[1:-1] for line in (tmp_path / "page.md").read_text().splitlines() if line.startswith("| ")]
+    assert [row[0].strip() for row in rows] == [
+        "round",
+        "1",
+        "2",
+        "process",
+        "endpoint",
+        "math-verify",
+        "sandbox",
+        "stub",
+    ]
+    assert all(float(cell) > 0 for row in rows[1:3] for cell in row[1:])
+    assert abs(sum(int(row[2].split()[0]) for row in rows[4:]) - 100) <= 2

@@ -59,6 +59,7 @@ class Book:
     right: float
     recording: dict[str, list[Any]] = field(default_factory=dict)
     interval: int = 16
+    fractions: bool = False
 
     def branch(self, prompt: str, seed: int) -> Branch:
         question = max((q for q in self.recording if q in prompt), key=len, default=None)
@@ -71,7 +72,8 @@ class Book:
         total = draw.randint(self.least, self.most)
 
         def answer(share: float) -> str:
-            return str(gold if draw.random() < share else gold + draw.randint(1, 3))
+            value = gold if draw.random() < share else gold + draw.randint(1, 3)
+            return f"\\frac{{{value}}}{{7}}" if self.fractions else str(value)
 
         probes = [answer(self.right * k / total) for k in range(self.interval, total, self.interval)]
         return Branch(total, answer(self.right), tuple(probes), self.interval)
@@ -82,7 +84,7 @@ class Server:
 
     def __init__(self, flags: argparse.Namespace) -> None:
         self.flags = flags
-        self.book = Book(flags.least, flags.most, flags.right)
+        self.book = Book(flags.least, flags.most, flags.right, fractions=flags.fractions)
         if flags.recording:
             recording = json.loads(Path(flags.recording).read_text())
             self.book.recording = {q["question"]: q["branches"] for q in recording["questions"]}
@@ -276,6 +278,7 @@ def main() -> None:
     parser.add_argument("--least", type=int, default=20)
     parser.add_argument("--most", type=int, default=120)
     parser.add_argument("--right", type=float, default=0.7)
+    parser.add_argument("--fractions", action="store_true", help="answers are sevenths")
     parser.add_argument("--delay", type=float, default=0.0, help="seconds a token")
     parser.add_argument("--batch", type=int, default=1, help="tokens a chunk")
     parser.add_argument("--template", default="llama.cpp", choices=["llama.cpp", "vllm", "none"])
