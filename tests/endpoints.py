@@ -73,12 +73,15 @@ class Endpoint:
 
     async def settled(self, children: int) -> None:
         """Wait until nothing runs and no more processes are there than before."""
-        async with httpx2.AsyncClient(trust_env=False) as http, asyncio.timeout(30):
-            while True:
-                text = (await http.get(f"{self.url.removesuffix('/v1')}/metrics")).text
-                if metric(text, "autotts_requests_running") == 0 and len(self.children()) <= children:
-                    return
+        async with asyncio.timeout(30):
+            while await self.running() or len(self.children()) > children:
                 await asyncio.sleep(0.05)
+
+    async def running(self) -> float:
+        """Requests that are worked on."""
+        async with httpx2.AsyncClient(trust_env=False) as http:
+            text = (await http.get(f"{self.url.removesuffix('/v1')}/metrics")).text
+        return metric(text, "autotts_requests_running")
 
 
 @contextmanager

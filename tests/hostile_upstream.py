@@ -94,6 +94,13 @@ async def slow() -> AsyncIterator[bytes]:
         await asyncio.sleep(1)
 
 
+async def signs_of_life() -> AsyncIterator[bytes]:
+    yield event("t0.1 ", **usage(1))
+    for _ in range(600):
+        yield b": thinking\n\n"
+        await asyncio.sleep(0.5)
+
+
 DONE = b"data: [DONE]\n\n"
 STREAMS: dict[str, Callable[[], AsyncIterator[bytes]]] = {
     "endless": endless,
@@ -104,6 +111,7 @@ STREAMS: dict[str, Callable[[], AsyncIterator[bytes]]] = {
     "comments": comments,
     "cut": cut,
     "silent-amid": silent,
+    "signs-of-life": signs_of_life,
     "no-reason": lambda: parts(event("t0.1 ", **usage(1)), DONE),
     "nothing": lambda: parts(DONE),
     "empty": lambda: parts(),

@@ -28,8 +28,8 @@ def _busy() -> Exception:
 
 
 def _silent() -> Exception:
-    error = ServerError("nothing came for too long; tried for 10 s")
-    error.__cause__ = Silent("nothing came")
+    error = ServerError("the upstream sent nothing of use for too long")
+    error.__cause__ = Silent("the upstream")
     return error
 
 

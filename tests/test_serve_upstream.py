@@ -22,7 +22,8 @@ OUTCOMES: dict[str, tuple[int, str]] = {
     "one-line": (503, "limit"),
     "comments": (503, "limit"),
     "cut": (503, "broke"),
-    "silent-amid": (504, "sent nothing for too long"),
+    "silent-amid": (504, "sent nothing of use for too long"),
+    "signs-of-life": (504, "sent nothing of use for too long"),
     "no-reason": (503, "without a word why"),
     "nothing": (503, "streamed nothing"),
     "empty": (503, "broke the stream off"),
@@ -40,19 +41,19 @@ OUTCOMES: dict[str, tuple[int, str]] = {
     "page-as-stream": (503, "broke the stream off"),
     "error-page": (503, "<html>"),
     "whole": (503, "application/json"),
-    "silent": (504, "sent nothing for too long"),
+    "silent": (504, "sent nothing of use for too long"),
     "busy": (503, "429"),
     "busy-for-ever": (503, "503"),
     "elsewhere": (502, "it sends elsewhere"),
     "key": (502, "OPENAI_COMPATIBLE_API_KEY"),
     "too-long": (400, "no"),
-    "probe-silent": (504, "for too long"),
+    "probe-silent": (504, "sent nothing of use for too long"),
     "probe-page": (503, "cannot be read"),
     "probe-error-page": (503, "<html>"),
     "probe-elsewhere": (502, "it sends elsewhere"),
     "probe-long": (503, "goes on past"),
     "probe-too-much": (503, "more than 4 MiB"),
-    "probe-slow": (504, "no whole answer"),
+    "probe-slow": (504, "sent nothing of use for too long"),
     "probe-none": (200, ""),
 }
 
@@ -101,3 +102,29 @@ def test_whatever_the_models_server_does_to_a_question_is_told_and_others_are_an
         assert (status == 503) == ("retry-after" in got[mode].headers)
     assert [got[mode].headers["retry-after"] for mode in ("busy", "busy-for-ever")] == ["7", "600"]
     assert all(0 <= int(got[f"{k}"].json()["autotts"]["answer"]) - 1000 * k - 7 <= 3 for k in range(HONEST))
+
+
+def test_answers_that_are_hard_to_read_hold_up_their_own_request_alone() -> None:
+    async def scene(endpoint: Endpoint) -> None:
+        before = len(endpoint.children()) + 2  # that read answers, from the first ones on
+        async with httpx2.AsyncClient(trust_env=False, timeout=120) as http:
+
+            async def one(question: str, beta: float) -> httpx2.Response:
+                body = {"model": "stub", "messages": user(question), "beta": beta}
+                return await http.post(f"{endpoint.url}/chat/completions", json=body)
+
+            hard = [asyncio.create_task(one("mode=hard-answers", 1)) for _ in range(4)]  # each of 64 texts
+            while await endpoint.running() < 4:
+                await asyncio.sleep(0.05)
+            told = await asyncio.gather(*(one(f"{1000 * k} + 7?", 0) for k in range(HONEST)))
+            assert all(0 <= int(got.json()["autotts"]["answer"]) - 1000 * k - 7 <= 3 for k, got in enumerate(told))
+            assert not any(task.done() for task in hard)
+            for task in hard:
+                task.cancel()  # which is not waited with until all is read
+            await endpoint.settled(before)
+
+    with (
+        token_server(script="hostile_upstream.py") as stub,
+        serving("--controller", "sc", "--answers", "math", stub=stub) as (endpoint, _),
+    ):
+        asyncio.run(scene(endpoint))

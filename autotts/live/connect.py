@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager, nullcontext
@@ -18,7 +19,7 @@ from autotts.live.counting import Counter, Tokenizer, load_tokenizer
 from autotts.live.gate import Gate, patiently
 from autotts.live.growth import Piece
 from autotts.live.model import Asked, Said
-from autotts.live.server import Server
+from autotts.live.server import Server, Silent
 from autotts.live.ways import CLOSED, OPEN, Api, is_thinking
 from autotts.live.wire import Chunk, read_chunk
 from autotts.prompts import Prompts
@@ -188,7 +189,14 @@ class HttpModel:
 
     async def _chunks(self, path: str, body: Mapping[str, Any]) -> AsyncGenerator[Chunk, None]:
         async with aclosing(self._server.stream(path, body)) as values:
-            async for value in values:
+            while True:
+                try:
+                    async with asyncio.timeout(self._connection.deadline):  # comments are no part of an answer
+                        value = await anext(values, None)
+                except TimeoutError:
+                    raise Silent(self._server) from None
+                if value is None:
+                    return
                 yield read_chunk(value)
 
     def _place(self) -> Any:

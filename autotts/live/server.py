@@ -21,7 +21,10 @@ MOST_OF_REFUSAL = 2**20
 
 
 class Silent(Lost):
-    """Nothing came for too long."""
+    """Nothing of an answer came for too long, or not all of one that is not streamed."""
+
+    def __init__(self, server: object) -> None:
+        super().__init__(f"{server} sent nothing of use for too long")
 
 
 class Server:
@@ -97,7 +100,7 @@ class Server:
         except self._http.HTTPError as error:
             raise self._broken(error) from None
         except TimeoutError:
-            raise Silent(f"{self} sent no whole answer for too long") from None
+            raise Silent(self) from None
         return self._loads(content)
 
     async def stream(self, path: str, body: Mapping[str, Any]) -> AsyncGenerator[dict[str, Any], None]:
@@ -147,7 +150,7 @@ class Server:
         if isinstance(error, http.UnsupportedProtocol):
             return InputError(f"{self}: no address to send to ({reason})")
         if isinstance(error, http.TimeoutException):
-            return Silent(f"{self} sent nothing for too long")
+            return Silent(self)
         return Lost(f"{self}: the connection broke ({reason})")
 
     def _insecure(self, error: ssl.SSLError) -> Exception:
