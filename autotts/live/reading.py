@@ -38,9 +38,9 @@ MOST_KEPT = 1 << 14
 QUICK, SLOW = 0.1, 1.0
 """Seconds of CPU time within which math-verify reads a text.
 
-Answers take it one to three milliseconds, so that one process is enough for many questions at a time: answering 1,000
-of them at once, `autotts serve` spent a few hundredths of its time on it. But a text can be made to take minutes. What
-is not read within QUICK goes to a second process, where it waits for nobody but its like.
+Answers take it one to three milliseconds, so that one process is enough for many questions at a time: with answers that
+are fractions it has a twelfth of the CPU time of `autotts serve` (docs/serving-load.md). But a text can be made to take
+minutes. What is not read within QUICK goes to a second process, where it waits for nobody but its like.
 """
 
 PATIENCE = 15.0
