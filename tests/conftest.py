@@ -6,6 +6,7 @@ import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
+from zlib import crc32
 
 import pytest
 
@@ -27,8 +28,21 @@ def pytest_configure() -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+SAMPLE = int(os.environ.get("AUTOTTS_SAMPLE", "0"))
+
+
+def pytest_report_header() -> str:
+    """Which sample of the long suites it is."""
+    return f"AUTOTTS_SAMPLE={SAMPLE}"
+
+
+@pytest.hookimpl(tryfirst=True)  # before -m chooses
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What takes minutes is started at once: of several processes, none is left waiting for it at the end."""
+    """Draw samples; and start at once what takes minutes, that no process is left waiting for it at the end."""
+    for item in items:
+        sample = item.get_closest_marker("sample")
+        if sample and hasattr(item, "callspec") and (crc32(item.nodeid.encode()) + SAMPLE) % sample.args[0]:
+            item.add_marker(pytest.mark.slow)
     items.sort(key=lambda item: item.get_closest_marker("first") is None)
 
 

@@ -80,6 +80,7 @@ class Session(Single):
         return Say("Looking.", calls=[("history", {}), ("credit", {"program": "cmc"})])
 
 
+@pytest.mark.sample(2)
 @pytest.mark.parametrize("mode", ["single", "session"])
 def test_an_endpoint_with_a_capable_model_drives_a_whole_search(world: Path, server: WireServer, mode: str) -> None:
     server.script([], always=Single() if mode == "single" else Session())

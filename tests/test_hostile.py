@@ -30,6 +30,7 @@ def engine() -> None:
 
 
 @pytest.mark.usefixtures("engine")
+@pytest.mark.sample(4)
 class TestDocker(SandboxConformance):
     factory = DockerSandbox
 
@@ -50,6 +51,7 @@ print("reached the end")
 """
 
 
+@pytest.mark.sample(2)
 @pytest.mark.parametrize("attack", [a for a in ATTACKS if a.works], ids=str)
 def test_without_a_jail_it_would_have_worked(attack: Attack, tmp_path: Path) -> None:
     """An attack that fails by itself shows nothing. These are harmless, and are cleaned up after."""

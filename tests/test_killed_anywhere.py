@@ -78,7 +78,7 @@ def whole(zygote: Zygote, tmp_path_factory: pytest.TempPathFactory) -> tuple[Pat
     return path, statements
 
 
-@pytest.mark.parametrize("batch", [pytest.param(n, marks=() if n < 2 else pytest.mark.slow) for n in range(BATCHES)])
+@pytest.mark.parametrize("batch", [pytest.param(n, marks=() if n < 1 else pytest.mark.slow) for n in range(BATCHES)])
 def test_killed_at_any_statement(zygote: Zygote, whole: tuple[Path, int], tmp_path: Path, batch: int) -> None:
     rng = random.Random(batch)
     for k in range(POINTS):

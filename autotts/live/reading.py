@@ -32,8 +32,8 @@ TAIL = 400
 MOST_BOXED = 4_000
 """Characters; what is longer is no answer."""
 
-MOST_KEPT = 1 << 14
-"""Texts of up to TAIL characters whose answers are kept: some dozens of MB at most, whatever is asked."""
+MOST_KEPT = 1 << 11
+"""Texts of up to TAIL characters whose answers are kept: those of the questions that are being answered, a few MB."""
 
 QUICK, SLOW = 0.1, 1.0
 """Seconds of CPU time within which math-verify reads a text.

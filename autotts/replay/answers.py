@@ -158,7 +158,7 @@ def _form(answer: str) -> str:
     return form
 
 
-_kept_form = lru_cache(maxsize=1 << 16)(_form)
+_kept_form = lru_cache(maxsize=1 << 13)(_form)
 
 
 def _step(text: str) -> str:
