@@ -27,6 +27,7 @@ def recordings(tmp_path: Path) -> str:
     return str(tmp_path / "tiny-*.jsonl")
 
 
+@pytest.mark.slow
 def test_search_quality_compares_evolution_and_random_sampling(recordings: str, tmp_path: Path) -> None:
     benchmark("search_quality.py", "--quick", "--env", recordings, "--out", str(tmp_path / "page.md"))
     page = (tmp_path / "page.md").read_text()
@@ -70,6 +71,7 @@ def test_polish_scores_on_questions_held_back(tmp_path: Path) -> None:
     assert "## By how long is tuned" in page and "of 3 |" in page
 
 
+@pytest.mark.slow
 def test_selection_compares_every_strategy_with_the_default(recordings: str, tmp_path: Path) -> None:
     benchmark("selection.py", "--quick", "--env", recordings, "--out", str(tmp_path / "page.md"))
     page = (tmp_path / "page.md").read_text()

@@ -27,9 +27,6 @@ VIEWS = {
     "program": ["2", "enter"],
 }
 
-SAMPLE = ("programs", "episode", "program")
-"""The views that are tried in every run of the tests; `scripts/test --whole` tries all."""
-
 
 def keys_of(app: Browser) -> list[str]:
     """The keys that do something here."""
@@ -51,7 +48,8 @@ async def reach(app: Browser, pilot: Any, keys: list[str]) -> None:
 
 
 @pytest.mark.asyncio
-@pytest.mark.parametrize("view", [pytest.param(v, marks=[] if v in SAMPLE else [pytest.mark.slow]) for v in VIEWS])
+@pytest.mark.sample(4)
+@pytest.mark.parametrize("view", VIEWS)
 async def test_every_key_does_something_and_nothing_breaks(
     view: str, browsed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -74,6 +74,7 @@ def test_the_prompts_page_runs_as_written(tmp_path: Path) -> None:
     assert all(f"| `{name}` | " in text and all(f"`{v}`" in text for v in VARIABLES[name]) for name in VARIABLES)
 
 
+@pytest.mark.sample(2)
 @pytest.mark.parametrize("page", ["agents", "archive", "controllers", "evidence", "reports", "statistics"])
 def test_pages_with_commands_run_as_written(page: str, tmp_path: Path) -> None:
     text = (ROOT / "docs" / f"{page}.md").read_text()

@@ -19,6 +19,7 @@ from tests.engines import client_or_skip
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the layers of the jail are Linux's")
 
 
+@pytest.mark.sample(3)
 class TestProcess(SandboxConformance):
     factory = Sandbox
 
@@ -30,7 +31,7 @@ def engine() -> None:
 
 
 @pytest.mark.usefixtures("engine")
-@pytest.mark.sample(4)
+@pytest.mark.sample(6)
 class TestDocker(SandboxConformance):
     factory = DockerSandbox
 
