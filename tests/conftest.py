@@ -28,12 +28,12 @@ def pytest_configure() -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-SAMPLE = int(os.environ.get("AUTOTTS_SAMPLE", "0"))
+SAMPLE = int(os.environ.get("AUTOTTS_TEST_SAMPLE", "0"))
 
 
 def pytest_report_header() -> str:
     """Which sample of the long suites it is."""
-    return f"AUTOTTS_SAMPLE={SAMPLE}"
+    return f"AUTOTTS_TEST_SAMPLE={SAMPLE}"
 
 
 @pytest.hookimpl(tryfirst=True)  # before -m chooses
