@@ -139,7 +139,8 @@ def test_as_an_agent_its_junk_is_rejected_with_reasons_and_the_search_goes_on(
         made = [p for p in search.archive.proposals("run-1") if p.round]
     assert [p.agent for p in made] == [f"{provider}/smol", "evolution"] * 2
     verdicts = [p.verdict for p in made if p.verdict is not None]
-    assert [v.outcome for v in verdicts][1::2] == ["ok", "ok"]
+    first, second = (v.outcome for v in verdicts[1::2])
+    assert first == "ok" and second in ("ok", "Twin")  # so few questions tell few programs apart
     for verdict in verdicts[::2]:
         assert verdict.outcome == "ok" or verdict.message
     assert calls
