@@ -21,6 +21,7 @@ from typing import Any
 import pytest
 from pytest_httpserver import HTTPServer
 
+from autotts import Connection, Recording
 from autotts.agents.prices import Prices
 from autotts.cli import _run
 from autotts.errors import InputError, LimitReached, ServerError
@@ -219,6 +220,14 @@ def test_an_id_stands_for_one_text_also_where_all_is_recorded(tmp_path: Path) ->
         for look in (lambda: is_complete(journal, other), lambda: journal.add_question(other.questions[1])):
             with pytest.raises(InputError, match="question q0 was recorded with another text"):
                 look()
+
+
+def test_what_is_not_recorded_yet_is_no_environment(tmp_path: Path) -> None:
+    connection = Connection("http://127.0.0.1:9/v1", "stub")
+    with Recording(tmp_path / "e.jsonl", connection, QUESTIONS, 2, 16) as recording:
+        assert not recording.is_complete
+        with pytest.raises(InputError, match="not all of it is recorded yet"):
+            recording.environment()
 
 
 def test_two_cannot_record_into_one_journal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -208,11 +208,8 @@ def _by_option(stored: Mapping[str, Any], known: Collection[str]) -> dict[str, A
         if isinstance(value, Mapping):
             found |= _by_option(value, known)
         else:
-            found[
-                next(
-                    (n for n in (name, f"max-{name}", f"max-agent-{name}", name.removesuffix("s")) if n in known), name
-                )
-            ] = value
+            forms = name, f"max-{name}", f"max-agent-{name}", name.removesuffix("s")
+            found[next((form for form in forms if form in known), name)] = value
     return found
 
 

@@ -86,7 +86,7 @@ async def patiently(
         except (Busy, Lost) as error:
             pause = (error.retry_after if isinstance(error, Busy) else None) or wait * random.uniform(0.5, 1.0)
             if time.monotonic() + pause > deadline:
-                raise ServerError(f"tried for {seconds:g} s: {error}") from error
+                raise ServerError(f"no answer to be had within {seconds:g} s: {error}") from error
             if wait == FIRST_WAIT:
                 notice(f"waiting up to {seconds:g} s: {error}")
         await asyncio.sleep(pause)

@@ -126,7 +126,13 @@ class Recording:
             await collect(model, self._plan, self._journal, self._purse, watch)
 
     def environment(self) -> Environment:
-        """The environment, when the recording is complete: its texts are read, and nobody is asked."""
+        """The environment, when the recording is complete: its texts are read, and nobody is asked.
+
+        Raises:
+            InputError: something is not recorded yet.
+        """
+        if not self.is_complete:
+            raise InputError(f"{self.journal}: not all of it is recorded yet; ask for the rest with collect()")
         plan, provenance = self._plan, {**self._provenance(), "answers": self._reader.name}
         return build(self._journal, plan.questions, plan.branches, plan.probing, self._reader, self._header, provenance)
 
