@@ -119,6 +119,10 @@ STREAMS: dict[str, Callable[[], AsyncIterator[bytes]]] = {
     "counts-nonsense": lambda: parts(
         *(event("a ", **usage(n)) for n in (-1, "3", 1.5, True, None)), event("\\boxed{8}", "stop", **usage(6)), DONE
     ),
+    "counts-too-many": lambda: parts(event("a ", **usage(10**15)), event("\\boxed{8}", "stop"), DONE),
+    "counts-too-many-at-the-end": lambda: parts(
+        event("a ", **usage(1)), event("\\boxed{8}", "stop"), event("", choices=[], **usage(10**15)), DONE
+    ),
     "half-a-pair": lambda: parts(
         *(event("\ud83d", **usage(k)) for k in range(1, 40)), event("\ude00 \\boxed{8}", "stop", **usage(40)), DONE
     ),

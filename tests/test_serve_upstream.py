@@ -29,6 +29,8 @@ OUTCOMES: dict[str, tuple[int, str]] = {
     "empty": (503, "broke the stream off"),
     "counts-down": (200, ""),
     "counts-nonsense": (200, ""),
+    "counts-too-many": (503, "goes on past"),
+    "counts-too-many-at-the-end": (503, "goes on past"),
     "half-a-pair": (200, ""),
     "no-utf-8": (200, ""),
     "deep": (503, "cannot be read"),
